@@ -1,0 +1,65 @@
+"""All that a plugin may import."""
+
+from pyke.drivers import (
+    Driver,
+    DriverHome,
+    LayerRequest,
+    NetworkDriver,
+    ReconcilesNetworks,
+    StorageDriver,
+    VolumeDriver,
+    replace,
+)
+from pyke.errors import (
+    BadArchive,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NoSpace,
+    NotFound,
+    PykeError,
+)
+from pyke.hookspecs import hookimpl
+from pyke.model import (
+    Authorization,
+    Caller,
+    Container,
+    ContainerSpec,
+    Endpoint,
+    Image,
+    Network,
+    PublishedPort,
+    RootFilesystem,
+    Subnet,
+    Volume,
+)
+
+__all__ = [
+    "Authorization",
+    "BadArchive",
+    "Caller",
+    "Conflict",
+    "Container",
+    "ContainerSpec",
+    "Driver",
+    "DriverHome",
+    "Endpoint",
+    "Forbidden",
+    "Image",
+    "InvalidRequest",
+    "LayerRequest",
+    "Network",
+    "NetworkDriver",
+    "NoSpace",
+    "NotFound",
+    "PublishedPort",
+    "PykeError",
+    "ReconcilesNetworks",
+    "RootFilesystem",
+    "StorageDriver",
+    "Subnet",
+    "Volume",
+    "VolumeDriver",
+    "hookimpl",
+    "replace",
+]
