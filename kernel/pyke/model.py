@@ -406,6 +406,35 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecSpec:
+    """A command to be run inside a running container, as a request asks for it."""
+
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    working_directory: str = ""
+    user: str = ""  # "" is the container's
+    tty: bool = False
+    privileged: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""  # as given: "ctrl-p,ctrl-q"
+    console_size: tuple[int, int] = (0, 0)  # rows, columns
+
+
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """A command inside a container: made by `exec_create`, run by `exec_start`, asked about for a while after its end."""
+
+    id: str
+    container: str  # ID
+    spec: ExecSpec
+    pid: int = 0
+    is_running: bool = False
+    exit_code: int | None = None  # None until it has ended
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened, as `docker events` tells it."""
 
