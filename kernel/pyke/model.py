@@ -311,6 +311,9 @@ class Endpoint:
     driver_options: Mapping[str, str] = field(default_factory=dict)
     requested_ipv4: str = ""  # what the user asked for, kept over restarts
     requested_mac: str = ""
+    requested_ipv6: str = ""
+    gateway6: str = ""
+    links: tuple[str, ...] = ()
 
 
 # --- mounts and file systems ---------------------------------------------------------------------------------------
