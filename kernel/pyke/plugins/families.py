@@ -1,0 +1,41 @@
+"""The families of things that plugins bring, and the fixed table of what pyke's own distributions bring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyke.drivers import NetworkDriver, ReconcilesNetworks, StorageDriver, VolumeDriver
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of driver: the hook that offers it, what it is called in a sentence, and what its methods promise.
+
+    `contracts` are the classes whose annotations say what a method returns; `official` are the drivers for which
+    `pip install pyke-FAMILY-DRIVER` is known to work.
+    """
+
+    name: str
+    hook: str
+    noun: str
+    contracts: tuple[type, ...] = ()
+    official: tuple[str, ...] = ()
+
+    def distribution(self, driver: str) -> str:
+        """The distribution that brings an official driver, or "" for a driver that pyke does not know."""
+        return f"pyke-{self.name}-{driver}" if driver in self.official else ""
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("storage", "pyke_storage_drivers", "storage driver", (StorageDriver,), ("overlay", "erofs")),
+        Family("volume", "pyke_volume_drivers", "volume driver", (VolumeDriver,), ("local", "sshfs")),
+        Family("network", "pyke_network_drivers", "network driver", (NetworkDriver, ReconcilesNetworks), ("none", "host", "bridge")),
+        Family("registry", "pyke_registries", "registry client", (), ("distribution", "dockerhub")),
+        Family("runtime", "pyke_runtimes", "runtime"),
+        Family("log", "pyke_log_drivers", "log driver"),
+        Family("command", "pyke_commands", "command"),
+        Family("route", "pyke_routes", "API route"),
+    )
+}
