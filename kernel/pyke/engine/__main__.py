@@ -1,0 +1,66 @@
+"""The engine's process: `python -m pyke.engine [--root DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+
+from pyke import launch
+from pyke.errors import PykeError
+from pyke.paths import Layout
+
+SWITCH_INTERVAL = 0.0005  # seconds; with the default of 5 ms a busy thread makes every short request wait that long
+
+
+def main() -> int:
+    arguments = _arguments()
+    layout = Layout(arguments.root)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.DEBUG if arguments.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    os.umask(0o022)
+    os.makedirs(layout.run, mode=0o711, exist_ok=True)
+    os.makedirs(layout.root, mode=0o711, exist_ok=True)
+    lock = launch.take_lock(layout)
+    if lock is None:
+        return 0
+    try:
+        return _serve(layout)
+    except PykeError as error:
+        launch.announce_failure(error.message)
+        sys.stderr.write(f"pyke: {error.message}\n  hint: {error.hint}\n")
+        return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="pyke engine", description="Run the engine in the foreground.")
+    parser.add_argument("--root", default="", help="the directory of this engine's state")
+    parser.add_argument("--debug", action="store_true", help="log what the engine does in detail")
+    return parser.parse_args()
+
+
+def _serve(layout: Layout) -> int:
+    from pyke.engine.engine import Engine  # after the lock: a second engine leaves before it costs anything
+    from pyke.http.server import Server
+
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    engine = Engine(layout)
+    engine.recover()
+    server = Server(engine, launch.inherited_listener())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    server.start()
+    launch.announce_ready()
+    stop.wait()
+    server.stop()
+    engine.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Clients of a container's terminal and streams: their connections are handed to the container's monitor, and leave the engine."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from pyke.engine.monitors import AttachRequest
+from pyke.errors import Conflict, InvalidRequest
+from pyke.model import Container
+
+if TYPE_CHECKING:
+    from pyke.engine.engine import Engine
+
+DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
+LARGEST_KEYS = 16
+CONTROL_CHARACTERS = "@abcdefghijklmnopqrstuvwxyz[\\]^_"
+
+
+def request(client: socket.socket, *, early: bytes, streams: set[str], framed: bool, detach_keys: str) -> AttachRequest:
+    """A client's wish. The connection is duplicated: the caller closes its own."""
+    keys = parse_detach_keys(detach_keys or DEFAULT_DETACH_KEYS)
+    return AttachRequest(client.dup(), early=early, streams=tuple(sorted(streams)), framed=framed, detach_keys=keys)
+
+
+def attach(engine: Engine, container: Container, wish: AttachRequest, *, logs: bool) -> None:
+    """Connect a client. One that comes before the start is connected when it starts; one that comes too late hears the end."""
+    with engine.locks.of("container", container.id):
+        container = engine.containers.get(container.id)
+        monitor = engine.containers.monitors.get(container.id)
+        if container.state.status == "paused":
+            wish.client.close()
+            raise Conflict(f"container {container.name} is paused, unpause the container before attach", hint=f"pyke unpause {container.name}")
+        if monitor is None:
+            engine.containers.early_clients.setdefault(container.id, []).append(wish)
+            return
+    if logs:
+        _replay(engine, container, wish)
+    try:
+        monitor.attach(wish)
+    finally:
+        wish.client.close()
+
+
+def _replay(engine: Engine, container: Container, wish: AttachRequest) -> None:
+    """What the container has printed so far, before what it prints now."""
+    for record in engine.containers.logs(container.id, stdout="stdout" in wish.streams, stderr="stderr" in wish.streams):
+        header = bytes((1 if record.stream == "stdout" else 2, 0, 0, 0)) + len(record.data).to_bytes(4, "big") if wish.framed else b""
+        wish.client.sendall(header + record.data)
+
+
+def resize(engine: Engine, container: Container, rows: int, columns: int) -> None:
+    """Tell the container's terminal its size."""
+    if not (0 <= rows <= 65535 and 0 <= columns <= 65535):
+        raise InvalidRequest(f"a terminal cannot have {rows} rows and {columns} columns")
+    monitor = engine.containers.monitors.get(container.id)
+    if monitor is None:
+        raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
+    monitor.resize(rows, columns)
+
+
+def parse_detach_keys(text: str) -> str:
+    """"ctrl-p,ctrl-q" or "a,b" as the characters that a terminal sends."""
+    keys = text.split(",")
+    if len(keys) > LARGEST_KEYS:
+        raise InvalidRequest(f"more than {LARGEST_KEYS} detach keys", hint="pyke attach --detach-keys ctrl-p,ctrl-q CONTAINER")
+    return "".join(_character(key) for key in keys)
+
+
+def _character(key: str) -> str:
+    if len(key) == 1:
+        return key
+    name = key.lower().removeprefix("ctrl-")
+    if key.lower().startswith("ctrl-") and len(name) == 1 and name in CONTROL_CHARACTERS:
+        return chr(CONTROL_CHARACTERS.index(name))
+    raise InvalidRequest(f"Unknown character: '{key}'", hint="pyke attach --detach-keys ctrl-p,ctrl-q CONTAINER")

@@ -1,0 +1,43 @@
+"""A container is frozen and thawed: its cgroup does it, and no process notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyke.errors import Conflict
+from pyke.model import Caller, Container
+from pyke.runtime import cgroups
+
+if TYPE_CHECKING:
+    from pyke.engine.engine import Engine
+
+
+def pause(engine: Engine, container: Container, *, caller: Caller) -> None:
+    """Freeze all processes of a running container."""
+    engine.authorize(caller, "container.pause", container.id, container.spec)
+    with engine.locks.of("container", container.id):
+        container = engine.containers.get(container.id)
+        if container.state.status == "paused":
+            raise Conflict(f"Container {container.id} is already paused", hint=f"pyke unpause {container.name}")
+        if not container.state.is_running:
+            raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
+        cgroups.of_container(engine.cgroup_path(container)).freeze()
+        engine.containers.put_state(container, status="paused")
+    engine.events.publish("container", "pause", container.id, **engine.attributes(container))
+
+
+def unpause(engine: Engine, container: Container, *, caller: Caller) -> None:
+    """Let a paused container go on."""
+    engine.authorize(caller, "container.unpause", container.id, container.spec)
+    with engine.locks.of("container", container.id):
+        container = engine.containers.get(container.id)
+        if container.state.status != "paused":
+            raise Conflict(f"Container {container.id} is not paused", hint=f"pyke pause {container.name}")
+        thaw(engine, container)
+        engine.containers.put_state(container, status="running")
+    engine.events.publish("container", "unpause", container.id, **engine.attributes(container))
+
+
+def thaw(engine: Engine, container: Container) -> None:
+    """Let the processes run, whatever the record says."""
+    cgroups.of_container(engine.cgroup_path(container)).thaw()

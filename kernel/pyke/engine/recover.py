@@ -1,0 +1,146 @@
+"""A new engine takes over: what runs is adopted, what was half done is finished or undone, what nobody owns is swept away."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyke.engine import exits, remove, restarts
+from pyke.engine.identifiers import is_full_id
+from pyke.engine.monitors import ExitRecord
+from pyke.engine.state import Intent
+from pyke.errors import PykeError
+from pyke.model import Container
+from pyke.runtime import cgroups
+
+if TYPE_CHECKING:
+    from pyke.engine.engine import Engine
+
+log = logging.getLogger("pyke.recover")
+
+
+def adopt(engine: Engine) -> None:
+    """Take over every container whose process may be alive. Quick: it is all that `ps` has to wait for."""
+    starting = {intent.object for intent in engine.state.intents() if intent.kind == "container.start"}
+    for container in engine.state.containers.all():
+        if container.state.is_running or container.id in starting:
+            _logged(f"container {container.short_id}", _adopt, engine, container)
+
+
+def _adopt(engine: Engine, container: Container) -> None:
+    monitor = engine.monitors.adopt(container.id, engine.layout.container_run_directory(container.id))
+    if monitor is None:
+        _ended_meanwhile(engine, container)
+        return
+    condition = monitor.state()
+    if condition["phase"] == "running":
+        engine.containers.monitors[container.id] = monitor
+        if not container.state.is_running:
+            started = replace(container.state, status="running", pid=condition["pid"], started_at=condition["started"], finished_at=0)
+            engine.containers.reset_state(container, started)
+        engine.watch(container.id, monitor)
+    elif condition["phase"] == "ended":
+        engine.watch(container.id, monitor)
+    else:
+        monitor.abort()
+        _never_started(engine, container)
+
+
+def _ended_meanwhile(engine: Engine, container: Container) -> None:
+    """No monitor answers: the record that it left says how it ended. Without one, the machine or somebody killed it."""
+    path = os.path.join(engine.layout.container_directory(container.id), "exit.json")
+    record = engine.monitors.exit_record(path)
+    if record is None and not container.state.is_running:
+        _never_started(engine, container)
+        return
+    if not container.state.is_running:
+        container = engine.containers.put_state(container, status="running")
+    exits.handle(engine, container.id, record or ExitRecord(code=255, error="the machine or the monitor of the container went down"))
+
+
+def _never_started(engine: Engine, container: Container) -> None:
+    engine.networks.detach(container)
+    engine.containers.put(replace(container, endpoints=engine.networks.released(container)))
+
+
+def sweep(engine: Engine) -> None:
+    """Finish or undo what was begun, make every driver's world agree with the records, and delete what nobody owns."""
+    for intent in engine.state.intents():
+        _logged(f"{intent.kind} of {intent.object[:12]}", _finish, engine, intent)
+        engine.state.end(intent)
+    steps: Iterable[tuple[str, Callable[[Engine], None]]] = (
+        ("monitors", _sweep_monitors),
+        ("run directories", _sweep_run_directories),
+        ("container directories", _sweep_directories),
+        ("cgroups", _sweep_cgroups),
+        ("images", lambda engine: engine.images.recover()),
+        ("networks", lambda engine: engine.networks.recover()),
+        ("automatic removals", _sweep_auto_removed),
+        ("restarts", restarts.after_boot),
+    )
+    for name, step in steps:
+        _logged(name, step, engine)
+
+
+def _finish(engine: Engine, intent: Intent) -> None:
+    container = engine.state.containers.get(intent.object)
+    if intent.kind == "container.remove" and container is not None and not container.state.is_running:
+        remove.forget(engine, container, volumes=bool(intent.data.get("volumes")))
+
+
+def _sweep_monitors(engine: Engine) -> None:
+    """A monitor of a container that has no record belongs to a creation that was undone, or to a removal."""
+    for id in _entries(engine.layout.container_runs):
+        if engine.state.containers.get(id) is None:
+            monitor = engine.monitors.adopt(id, engine.layout.container_run_directory(id))
+            if monitor is not None:
+                monitor.signal(signal.SIGKILL)
+
+
+def _sweep_run_directories(engine: Engine) -> None:
+    for id in _entries(engine.layout.container_runs):
+        container = engine.state.containers.get(id)
+        if container is None or not container.state.is_running:
+            shutil.rmtree(engine.layout.container_run_directory(id), ignore_errors=True)
+
+
+def _sweep_directories(engine: Engine) -> None:
+    for id in _entries(engine.layout.containers):
+        if engine.state.containers.get(id) is None:
+            shutil.rmtree(engine.layout.container_directory(id), ignore_errors=True)
+
+
+def _sweep_cgroups(engine: Engine) -> None:
+    """Kill and remove every cgroup below the engine's own that no running container has."""
+    for id in cgroups.children(f"/{engine.layout.cgroup}"):
+        container = engine.state.containers.get(id)
+        if container is None or not container.state.is_running:
+            cgroups.of_container(f"/{engine.layout.cgroup}/{id}").remove()
+
+
+def _sweep_auto_removed(engine: Engine) -> None:
+    for container in engine.containers.all():
+        if container.spec.auto_remove and container.state.status == "exited":
+            remove.after_exit(engine, container)
+
+
+def _entries(directory: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(directory) if is_full_id(name)]
+    except FileNotFoundError:
+        return []
+
+
+def _logged(what: str, step: Callable[..., None], *arguments: object) -> None:
+    """One thing that cannot be recovered must not keep the engine from the rest."""
+    try:
+        step(*arguments)
+    except (PykeError, OSError) as error:
+        log.error("recovery of %s failed: %s", what, error)
+    except Exception:
+        log.exception("recovery of %s failed", what)

@@ -1,0 +1,176 @@
+"""A container starts: the plan is drawn up, a monitor is asked for, the network is attached while init mounts, and then it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pyke import launch
+from pyke.codec import to_data
+from pyke.engine import etc_files, mounts, oci
+from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
+from pyke.model import Caller, Container, ContainerState
+from pyke.runtime import seccomp
+
+if TYPE_CHECKING:
+    from pyke.engine.engine import Engine
+    from pyke.engine.monitors import Monitor
+
+CREATED_DEADLINE = 30.0  # seconds; what a machine under heavy load may take for what takes 3 ms
+NAMESPACE_FILES = {"pid": "pid", "ipc": "ipc", "uts": "uts", "network": "net"}
+
+
+def start(engine: Engine, container: Container, *, caller: Caller) -> None:
+    """Start a container that is not running."""
+    engine.ready()
+    engine.authorize(caller, "container.start", container.id, container.spec)
+    with engine.locks.of("container", container.id):
+        container = engine.containers.get(container.id)
+        _check(container)
+        run(engine, replace(container, state=replace(container.state, restart_count=0, manually_stopped=False)))
+
+
+def run(engine: Engine, container: Container) -> None:
+    """Start a container whose lock is held; also what a restart policy does."""
+    try:
+        with engine.state.intent("container.start", container.id):
+            started = _run(engine, container)
+    except PykeError as error:
+        _failed(engine, container, error)
+        raise
+    engine.events.publish("container", "start", started.id, **engine.attributes(started))
+    engine.hooks.container_started(started)
+
+
+def _check(container: Container) -> None:
+    status = container.state.status
+    if status == "paused":
+        raise Conflict("cannot start a paused container, try unpause instead", hint=f"pyke unpause {container.name}")
+    if status == "running":
+        raise NotModified(f"container {container.name} is running already")
+    if status in ("removing", "dead"):
+        raise Conflict("container is marked for removal and cannot be started", hint="pyke ps -a")
+
+
+def _run(engine: Engine, container: Container) -> Container:
+    with contextlib.ExitStack() as undo:
+        undo.callback(engine.volumes.unmount, container.id)
+        container = mounts.with_sources(engine, container)
+        undo.callback(engine.networks.detach, container)
+        container = engine.containers.put(replace(container, endpoints=engine.networks.reserve(container)))
+        monitor = _launch(engine, container)
+        undo.callback(monitor.abort)
+        pid = monitor.wait_created(CREATED_DEADLINE)
+        endpoints = engine.networks.attach(container, f"/proc/{pid}/ns/net")
+        monitor.wait_ready(CREATED_DEADLINE)
+        engine.containers.monitors[container.id] = monitor
+        undo.callback(engine.containers.monitors.pop, container.id, None)
+        state = replace(
+            container.state, status="running", pid=pid, exit_code=0, error="", oom_killed=False, started_at=time.time_ns(), finished_at=0
+        )
+        monitor.go()
+        monitor.wait_started(CREATED_DEADLINE)
+        started = engine.containers.put(replace(container, endpoints=endpoints, state=state))
+        undo.pop_all()
+    engine.watch(started.id, monitor)
+    return started
+
+
+def _launch(engine: Engine, container: Container) -> Monitor:
+    """Draw up the bundle and ask the spawner for a monitor."""
+    driver, snapshot = container.storage_driver, container.id
+    rootfs = engine.plugins.call("storage", driver, "mount_plan", snapshot)
+    config = runtime_config(engine, container)
+    directory = engine.layout.container_run_directory(container.id)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    exit_record = os.path.join(engine.layout.container_directory(container.id), "exit.json")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(exit_record)
+    bundle = {
+        "id": container.id,
+        "oci": config,
+        "rootfs": to_data(rootfs),
+        "seccomp": _seccomp_filter(engine, config),
+        "stdio": _stdio(container),
+        "log": _log(engine, container),
+        "directory": directory,
+        "exit_record": exit_record,
+        "wake": launch.engine_argv(engine.layout) if _must_wake(container) else None,
+    }
+    return engine.monitors.launch(bundle, engine.containers.early_clients.pop(container.id, []))
+
+
+def runtime_config(engine: Engine, container: Container) -> dict[str, Any]:
+    """The OCI runtime configuration, after the hooks have seen it."""
+    files = etc_files.write(engine, container)
+    config = oci.runtime_config(container, layout=engine.layout, files=files, namespaces=joined_namespaces(engine, container))
+    return engine.hooks.container_starting(container, config)
+
+
+def joined_namespaces(engine: Engine, container: Container) -> dict[str, str]:
+    """The namespaces that are not the container's own: "host", or the path of the one that it joins."""
+    spec = container.spec
+    modes = {"pid": spec.namespaces.pid, "ipc": spec.namespaces.ipc, "uts": spec.namespaces.uts, "network": spec.network_mode}
+    if engine.networks.shares_host_namespace(spec):
+        modes["network"] = "host"
+    return dict(_joined(engine, modes))
+
+
+def _joined(engine: Engine, modes: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for namespace, mode in modes.items():
+        if mode == "host":
+            yield namespace, "host"
+        elif mode.startswith("container:"):
+            yield namespace, f"/proc/{_running_pid(engine, mode.removeprefix('container:'))}/ns/{NAMESPACE_FILES[namespace]}"
+
+
+def _running_pid(engine: Engine, ref: str) -> int:
+    try:
+        other = engine.containers.get(ref)
+    except NoSuchContainer as error:
+        raise StartFailed(f"cannot join the namespace of container {ref[:12]}: it does not exist any more", hint="pyke ps -a") from error
+    if not other.state.is_running:
+        raise Conflict(f"cannot join the namespace of container {other.name}: it is not running", hint=f"pyke start {other.name}")
+    return other.state.pid
+
+
+def _seccomp_filter(engine: Engine, config: dict[str, Any]) -> str | None:
+    profile = config.get("linux", {}).get("seccomp")
+    return seccomp.compiled(profile, os.path.join(engine.layout.run, "seccomp")) if profile else None
+
+
+def _stdio(container: Container) -> dict[str, Any]:
+    rows, columns = container.spec.console_size
+    return {
+        "tty": container.spec.tty,
+        "stdin": container.spec.open_stdin,
+        "stdin_once": container.spec.stdin_once,
+        "rows": rows,
+        "columns": columns,
+    }
+
+
+def _log(engine: Engine, container: Container) -> dict[str, Any]:
+    return etc_files.log_plan(engine.settings, container)
+
+
+def _must_wake(container: Container) -> bool:
+    """Whether its end calls for an engine at once: to remove it, or to start it again."""
+    return container.spec.auto_remove or container.spec.restart.name not in ("", "no")
+
+
+def _failed(engine: Engine, container: Container, error: PykeError) -> None:
+    """Record why it did not start; as Docker, the container stays, with the status that a shell would give."""
+    for client in engine.containers.early_clients.pop(container.id, []):
+        client.close()
+    now = engine.state.containers.get(container.id)
+    if now is None:
+        return
+    code = error.exit_status if isinstance(error, StartFailed) else 128
+    failed = ContainerState(status="created" if not now.state.started_at else "exited", exit_code=code, error=error.message, started_at=now.state.started_at, finished_at=now.state.finished_at)
+    failed = replace(failed, restart_count=container.state.restart_count)
+    engine.containers.put(replace(now, state=failed, endpoints=engine.networks.released(now)))

@@ -1,0 +1,117 @@
+"""A container is asked to end, or made to."""
+
+from __future__ import annotations
+
+import signal as signals
+from typing import TYPE_CHECKING
+
+from pyke.engine import restarts
+from pyke.errors import Conflict, InvalidRequest, NotModified, PykeError
+from pyke.model import Caller, Container
+
+if TYPE_CHECKING:
+    from pyke.engine.engine import Engine
+
+DEFAULT_TIMEOUT = 10  # seconds between the signal that asks and the one that ends
+KILL_TIMEOUT = 30.0  # seconds; a process that survives SIGKILL longer than this is stuck in the kernel
+
+
+def signal_number(text: str) -> int:
+    """A signal by name ("TERM", "sigterm", "RTMIN+3") or number."""
+    name = text.upper().removeprefix("SIG")
+    if name.isdigit() and 0 < int(name) <= signals.SIGRTMAX:
+        return int(name)
+    base, _, offset = name.partition("+")
+    if base == "RTMIN" and (offset.isdigit() or not offset):
+        return signals.SIGRTMIN + int(offset or 0)
+    try:
+        return signals.Signals[f"SIG{name}"].value
+    except KeyError as error:
+        raise InvalidRequest(f"Invalid signal: {text}", hint="pyke kill --signal TERM CONTAINER") from error
+
+
+def stop(engine: Engine, container: Container, *, timeout: int | None, signal: str, caller: Caller) -> None:
+    """Send the container's stop signal, wait, and kill it if that did not help. `NotModified` if it does not run."""
+    engine.authorize(caller, "container.stop", container.id, container.spec)
+    number = signal_number(signal or container.spec.stop_signal or container.image_config.stop_signal or "TERM")
+    container = _mark(engine, container)
+    engine.hooks.container_stopping(container, number)
+    if timeout is None:
+        timeout = DEFAULT_TIMEOUT if container.spec.stop_timeout is None else container.spec.stop_timeout
+    end(engine, container, number, timeout)
+    engine.events.publish("container", "stop", container.id, **engine.attributes(container))
+
+
+def _mark(engine: Engine, container: Container) -> Container:
+    """Remember that somebody wants it to stay down."""
+    with engine.locks.of("container", container.id):
+        container = engine.containers.get(container.id)
+        if container.state.status == "restarting":
+            restarts.cancel(engine, container)
+            raise NotModified(f"container {container.name} is not running; its restart is cancelled")
+        if not container.state.is_running:
+            raise NotModified(f"container {container.name} is not running")
+        return engine.containers.put_state(container, manually_stopped=True)
+
+
+def end(engine: Engine, container: Container, signal: int, timeout: int) -> None:
+    """Signal a running container and see to it that it ends. The container's lock is not held: its end needs it."""
+    wait = engine.containers.wait(container.id, "not-running")
+    try:
+        send(engine, container, signal)
+        if container.state.status == "paused":
+            _thaw(engine, container)
+        if wait.result(None if timeout < 0 else timeout) is None:
+            send(engine, container, signals.SIGKILL)
+            if wait.result(KILL_TIMEOUT) is None:
+                raise PykeError(
+                    f"container {container.name} did not end {KILL_TIMEOUT:.0f} s after SIGKILL: a process of it is stuck in the kernel",
+                    hint=f"cat /proc/{container.state.pid}/stack",
+                )
+    finally:
+        wait.cancel()
+
+
+def _thaw(engine: Engine, container: Container) -> None:
+    """A frozen process hears no signal, not even the last."""
+    from pyke.engine import pause
+
+    pause.thaw(engine, container)
+
+
+def send(engine: Engine, container: Container, signal: int) -> None:
+    """Send a signal through the monitor, which is the parent and so cannot hit another process. A container that is gone is fine."""
+    monitor = engine.containers.monitors.get(container.id)
+    if monitor is not None:
+        monitor.signal(signal)
+
+
+def kill(engine: Engine, container: Container, *, signal: str, caller: Caller) -> None:
+    """Send a signal; after SIGKILL, wait for the end."""
+    number = signal_number(signal)
+    engine.authorize(caller, "container.kill", container.id, container.spec)
+    if not container.state.is_running:
+        raise Conflict(
+            f"Cannot kill container: {container.name}: Container {container.id} is not running", hint=f"pyke start {container.name}"
+        )
+    own = signal_number(container.spec.stop_signal or container.image_config.stop_signal or "TERM")
+    if number in (signals.SIGKILL, own):
+        with engine.locks.of("container", container.id):
+            container = engine.containers.put_state(engine.containers.get(container.id), manually_stopped=True)
+    if number == signals.SIGKILL:
+        end(engine, container, number, timeout=DEFAULT_TIMEOUT)
+    else:
+        send(engine, container, number)
+    engine.events.publish("container", "kill", container.id, **engine.attributes(container), signal=str(number))
+
+
+def restart(engine: Engine, container: Container, *, timeout: int | None, signal: str, caller: Caller) -> None:
+    """Stop the container if it runs, then start it."""
+    from pyke.engine import start
+
+    try:
+        stop(engine, container, timeout=timeout, signal=signal, caller=caller)
+    except NotModified:
+        engine.containers.get(container.id)
+    start.start(engine, engine.containers.get(container.id), caller=caller)
+    engine.events.publish("container", "restart", container.id, **engine.attributes(container))
