@@ -12,7 +12,7 @@ class Family:
     """One kind of driver: the hook that offers it, what it is called in a sentence, and what its methods promise.
 
     `contracts` are the classes whose annotations say what a method returns; `official` are the drivers for which
-    `pip install pyke-FAMILY-DRIVER` is known to work.
+    `pip install pyke-SHELF-DRIVER` is known to work.
     """
 
     name: str
@@ -20,17 +20,18 @@ class Family:
     noun: str
     contracts: tuple[type, ...] = ()
     official: tuple[str, ...] = ()
+    shelf: str = ""  # the folder of plugins/ that holds the official ones, where it is not called as the family
 
     def distribution(self, driver: str) -> str:
         """The distribution that brings an official driver, or "" for a driver that pyke does not know."""
-        return f"pyke-{self.name}-{driver}" if driver in self.official else ""
+        return f"pyke-{self.shelf or self.name}-{driver}" if driver in self.official else ""
 
 
 FAMILIES = {
     family.name: family
     for family in (
         Family("storage", "pyke_storage_drivers", "storage driver", (StorageDriver,), ("overlay", "erofs")),
-        Family("volume", "pyke_volume_drivers", "volume driver", (VolumeDriver,), ("local", "sshfs")),
+        Family("volume", "pyke_volume_drivers", "volume driver", (VolumeDriver,), ("local", "sshfs"), shelf="storage"),
         Family("network", "pyke_network_drivers", "network driver", (NetworkDriver, ReconcilesNetworks), ("none", "host", "bridge")),
         Family("registry", "pyke_registries", "registry client", (), ("distribution", "dockerhub")),
         Family("runtime", "pyke_runtimes", "runtime"),
