@@ -32,7 +32,7 @@ def from_data(kind: type[T], data: Any) -> T:
 def _build(kind: Any, data: Any) -> Any:
     if data is None:
         return None
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{name: _build(hint, data[name]) for name, hint in hints.items() if name in data})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -48,5 +48,5 @@ def _build(kind: Any, data: Any) -> Any:
 
 
 @functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)

@@ -120,7 +120,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def is_supported(self) -> str:
-        """"" where this kernel and directory can do it, else the reason in one line. Cheap, and leaves nothing behind."""
+        """ "" where this kernel and directory can do it, else the reason in one line. Cheap, and leaves nothing behind."""
 
     @abstractmethod
     def add_layer(self, layer: LayerRequest, stream: int) -> int:

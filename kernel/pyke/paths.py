@@ -28,7 +28,7 @@ class Layout:
 
     @property
     def tag(self) -> str:
-        """"" for the main engine, else six hexadecimal digits that keep its bridges, tables and cgroups apart from others'."""
+        """ "" for the main engine, else six hexadecimal digits that keep its bridges, tables and cgroups apart from others'."""
         if self.is_default:
             return ""
         import hashlib  # not on the way of a command

@@ -20,7 +20,9 @@ def main() -> int:
     arguments = _arguments()
     layout = Layout(arguments.root)
     logging.basicConfig(
-        stream=sys.stderr, level=logging.DEBUG if arguments.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        stream=sys.stderr,
+        level=logging.DEBUG if arguments.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     os.umask(0o022)
     os.makedirs(layout.run, mode=0o711, exist_ok=True)

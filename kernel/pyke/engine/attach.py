@@ -30,7 +30,9 @@ def attach(engine: Engine, container: Container, wish: AttachRequest, *, logs: b
         monitor = engine.containers.monitors.get(container.id)
         if container.state.status == "paused":
             wish.client.close()
-            raise Conflict(f"container {container.name} is paused, unpause the container before attach", hint=f"pyke unpause {container.name}")
+            raise Conflict(
+                f"container {container.name} is paused, unpause the container before attach", hint=f"pyke unpause {container.name}"
+            )
         if monitor is None:
             engine.containers.early_clients.setdefault(container.id, []).append(wish)
             return
@@ -60,7 +62,7 @@ def resize(engine: Engine, container: Container, rows: int, columns: int) -> Non
 
 
 def parse_detach_keys(text: str) -> str:
-    """"ctrl-p,ctrl-q" or "a,b" as the characters that a terminal sends."""
+    """ "ctrl-p,ctrl-q" or "a,b" as the characters that a terminal sends."""
     keys = text.split(",")
     if len(keys) > LARGEST_KEYS:
         raise InvalidRequest(f"more than {LARGEST_KEYS} detach keys", hint="pyke attach --detach-keys ctrl-p,ctrl-q CONTAINER")

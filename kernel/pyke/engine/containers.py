@@ -163,13 +163,19 @@ class Containers:
         attach.resize(self.engine, self.get(ref), rows, columns)
 
     def logs(
-        self, ref: str, *, stdout: bool = True, stderr: bool = True, follow: bool = False, tail: int | None = None, since: int = 0, until: int = 0
+        self,
+        ref: str,
+        *,
+        stdout: bool = True,
+        stderr: bool = True,
+        follow: bool = False,
+        tail: int | None = None,
+        since: int = 0,
+        until: int = 0,
     ) -> Iterator[logs.LogRecord]:
         """What it printed, oldest first; `since` and `until` in nanoseconds."""
         container = self.get(ref)
-        return logs.of_container(
-            self.engine, container, stdout=stdout, stderr=stderr, follow=follow, tail=tail, since=since, until=until
-        )
+        return logs.of_container(self.engine, container, stdout=stdout, stderr=stderr, follow=follow, tail=tail, since=since, until=until)
 
     def size(self, container: Container) -> tuple[int, int]:
         """Bytes that it changed, and bytes in all with its image."""

@@ -124,7 +124,7 @@ def _extra(container: Container, options: dict[str, str]) -> dict[str, str]:
 
 
 def _bytes(text: str) -> int:
-    """"10m" as the log options write sizes: powers of 1024; -1 for no limit."""
+    """ "10m" as the log options write sizes: powers of 1024; -1 for no limit."""
     number, unit = text.rstrip("bB"), 1
     if number and number[-1] in "kKmMgG":
         number, unit = number[:-1], 1024 ** ("kmg".index(number[-1].lower()) + 1)

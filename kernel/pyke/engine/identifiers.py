@@ -12,16 +12,21 @@ FULL_ID = re.compile(r"[0-9a-f]{64}\Z")
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 MAX_NAME = 255  # a name becomes a host name, a file name and a DNS label
 
-ADJECTIVES = """able amber apt arctic balmy bold brave breezy bright brisk calm candid chipper civil clear clever coral cosy crisp daring deft dapper
-eager early earnest easy elated fair fearless fleet fluent fond frank fresh gentle glad golden grand happy hardy hearty honest humble ideal jaunty jolly keen
-kind lively loyal lucid lucky mellow merry mild misty modest neat nimble noble oaken open patient perky placid plucky polite proud quick quiet rapid ready
-ruby rustic sandy serene sharp silent silver sleek smart snug solid sound spry steady stoic sunny swift tidy trusty upbeat vivid warm wise witty zesty""".split()
+ADJECTIVES = """
+able amber apt arctic balmy bold brave breezy bright brisk calm candid chipper civil clear clever coral cosy crisp daring deft dapper
+eager early earnest easy elated fair fearless fleet fluent fond frank fresh gentle glad golden grand happy hardy hearty honest humble
+ideal jaunty jolly keen kind lively loyal lucid lucky mellow merry mild misty modest neat nimble noble oaken open patient perky placid
+plucky polite proud quick quiet rapid ready ruby rustic sandy serene sharp silent silver sleek smart snug solid sound spry steady stoic
+sunny swift tidy trusty upbeat vivid warm wise witty zesty
+""".split()
 
-FISHES = """anchovy angler archer barb barracuda bass betta bleak blenny bluefish boga bonito bowfin bream brill burbot carp catfish char chub cisco clown
-cobia cod coley conger cusk dab dace danio darter discus dorado eel escolar flounder gar goby grayling grouper grunion gudgeon guppy gurnard haddock hake halibut
-herring hoki huchen ide jack koi lamprey ling loach lumpfish mackerel marlin medaka minnow molly moray mullet opah orfe oscar parrot perch pike pipefish plaice
-pollock pompano puffer rasbora ray remora roach rudd ruffe salmon sardine sculpin shad skate smelt snapper sole sprat sturgeon sunfish tang tench tetra tilapia
-trout tuna turbot wels whiting wrasse zander""".split()
+FISHES = """
+anchovy angler archer barb barracuda bass betta bleak blenny bluefish boga bonito bowfin bream brill burbot carp catfish char chub cisco
+clown cobia cod coley conger cusk dab dace danio darter discus dorado eel escolar flounder gar goby grayling grouper grunion gudgeon guppy
+gurnard haddock hake halibut herring hoki huchen ide jack koi lamprey ling loach lumpfish mackerel marlin medaka minnow molly moray mullet
+opah orfe oscar parrot perch pike pipefish plaice pollock pompano puffer rasbora ray remora roach rudd ruffe salmon sardine sculpin shad
+skate smelt snapper sole sprat sturgeon sunfish tang tench tetra tilapia trout tuna turbot wels whiting wrasse zander
+""".split()
 
 
 def new_id() -> str:
@@ -55,7 +60,7 @@ def random_name(is_taken: Callable[[str], bool]) -> str:
     for attempt in range(1000):
         name = f"{secrets.choice(ADJECTIVES)}_{secrets.choice(FISHES)}"
         if attempt > 5:
-            name += str(secrets.randbelow(10**min(attempt, 9)))
+            name += str(secrets.randbelow(10 ** min(attempt, 9)))
         if not is_taken(name):
             return name
     raise InvalidRequest("no free name was found", hint="pyke run --name NAME ...")

@@ -42,12 +42,9 @@ def remove(engine: Engine, container: Container, *, force: bool, volumes: bool, 
 
 
 def _running(container: Container) -> str:
-    state = "paused" if container.state.status == "paused" else "running"
-    return (
-        f"You cannot remove a {state} container {container.id}. Stop the container before attempting removal or force remove"
-        if state == "running"
-        else f"You cannot remove a paused container {container.id}. Unpause and then stop the container before attempting removal or force remove"
-    )
+    paused = container.state.status == "paused"
+    state, first = ("paused", "Unpause and then stop") if paused else (container.state.status, "Stop")
+    return f"You cannot remove a {state} container {container.id}. {first} the container before attempting removal or force remove"
 
 
 def _end(engine: Engine, container: Container, *, force: bool) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyke import launch
 from pyke.codec import to_data
-from pyke.engine import etc_files, mounts, oci
+from pyke.engine import etc_files, mounts, oci, remove
+from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
-from pyke.model import Caller, Container, ContainerState
+from pyke.model import Caller, Container
 from pyke.runtime import seccomp
 
 if TYPE_CHECKING:
@@ -171,6 +172,9 @@ def _failed(engine: Engine, container: Container, error: PykeError) -> None:
     if now is None:
         return
     code = error.exit_status if isinstance(error, StartFailed) else 128
-    failed = ContainerState(status="created" if not now.state.started_at else "exited", exit_code=code, error=error.message, started_at=now.state.started_at, finished_at=now.state.finished_at)
-    failed = replace(failed, restart_count=container.state.restart_count)
-    engine.containers.put(replace(now, state=failed, endpoints=engine.networks.released(now)))
+    status = "exited" if now.state.started_at else "created"
+    failed = replace(now.state, status=status, pid=0, exit_code=code, error=error.message, restart_count=container.state.restart_count)
+    now = engine.containers.put(replace(now, state=failed, endpoints=engine.networks.released(now)))
+    engine.containers.waits.exited(now.id, Exit(code, error.message))
+    if now.spec.auto_remove:
+        remove.after_exit(engine, now)

@@ -180,5 +180,7 @@ def _open(path: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise PykeError(f"the state file {path} cannot be opened: {error}", hint=f"ls -l {path}") from error
     if found > SCHEMA:
-        raise PykeError(f"the state file {path} was written by a newer pyke (schema {found}, this one knows {SCHEMA})", hint="pip install -U pyke")
+        raise PykeError(
+            f"the state file {path} was written by a newer pyke (schema {found}, this one knows {SCHEMA})", hint="pip install -U pyke"
+        )
     return connection

@@ -43,11 +43,15 @@ def _ps(arguments: list[str]) -> list[list[str]]:
     if any("e" in word.split("=")[0].lstrip("-") and not word.startswith("-") for word in arguments):
         raise InvalidRequest("a ps option that shows environments is refused", hint="pyke top CONTAINER -ef")
     try:
-        output = subprocess.run([PS, *arguments], capture_output=True, timeout=PS_DEADLINE, env=PS_ENVIRONMENT, check=True, text=True).stdout
+        output = subprocess.run(
+            [PS, *arguments], capture_output=True, timeout=PS_DEADLINE, env=PS_ENVIRONMENT, check=True, text=True
+        ).stdout
     except FileNotFoundError as error:
         raise PykeError(f"{PS} is not installed on the host", hint="apt-get install procps") from error
     except subprocess.CalledProcessError as error:
-        raise InvalidRequest(f"ps: {error.stderr.strip().splitlines()[0] if error.stderr.strip() else error}", hint="pyke top CONTAINER -ef") from error
+        raise InvalidRequest(
+            f"ps: {error.stderr.strip().splitlines()[0] if error.stderr.strip() else error}", hint="pyke top CONTAINER -ef"
+        ) from error
     lines = output.splitlines()
     columns = len(lines[0].split())
     return [line.split(None, columns - 1) for line in lines]

@@ -39,8 +39,8 @@ class Volumes:
         """Make a volume ("" gets a name of 64 digits), or return the one that exists with the same driver."""
         if volume.name and not NAME.match(volume.name):
             raise InvalidRequest(
-                f'create {volume.name}: "{volume.name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" '
-                "are allowed. If you intended to pass a host directory, use absolute path",
+                f'create {volume.name}: "{volume.name}" includes invalid characters for a local volume name, '
+                'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path',
                 hint="pyke volume create NAME",
             )
         if caller is not None:

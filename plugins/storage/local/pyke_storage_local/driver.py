@@ -65,7 +65,9 @@ class LocalDriver(VolumeDriver):
         except subprocess.CalledProcessError as error:
             raise PykeError(f"{command[0]} of a volume failed: {error.stderr.strip()}", hint="pyke volume inspect NAME") from error
         except subprocess.TimeoutExpired as error:
-            raise PykeError(f"{command[0]} of a volume did not end within {MOUNT_DEADLINE:.0f} s", hint="pyke volume inspect NAME") from error
+            raise PykeError(
+                f"{command[0]} of a volume did not end within {MOUNT_DEADLINE:.0f} s", hint="pyke volume inspect NAME"
+            ) from error
 
 
 def _unless_gone(function: object, path: str, problem: tuple[type, BaseException, object]) -> None:

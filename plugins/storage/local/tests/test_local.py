@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from pyke_storage_local.driver import LocalDriver
 
 from pyke.api import DriverHome, InvalidRequest, Volume
+from pyke_storage_local.driver import LocalDriver
 
 
 @pytest.fixture
