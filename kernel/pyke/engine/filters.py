@@ -40,7 +40,7 @@ def moment(text: str) -> int:
     """A point in time, ns since the epoch: "1700000000[.5]", an RFC 3339 instant, or a span before now ("90m", "1h30m")."""
     try:
         return int(float(text) * 1e9)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     span = _span(text)
     if span is not None:
