@@ -1,0 +1,191 @@
+"""A compressed stream becomes plain: gzip, zstd, xz or bzip2 by its first bytes, or what it is when it is none of them.
+
+All formats may come as several members, one after the other. What follows the last one, a stream that ends early, and one that unpacks
+to more than its limits allow is a `BadArchive`. Output comes in pieces of bounded size, whatever the input claims.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Protocol
+
+from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
+from pyke.archive.source import Read
+from pyke.errors import BadArchive, InvalidRequest
+
+INPUT, OUTPUT = 1 << 17, 1 << 20  # bytes a step
+XZ_MEMORY = 256 << 20  # xz -9 wants 65 MiB
+ZSTD_WINDOW = 128 << 20  # what `zstd --long` makes and Docker's clients take
+
+
+class Decompressor(Protocol):
+    """One member, in the words of bz2 and lzma."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+def compression_of(head: bytes) -> str:
+    """The format that a stream with these first bytes (6 are enough) is in: gzip, zstd, xz, bzip2, or "" for plain."""
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
+
+
+def plain(read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[bytes]:
+    """The plain content of the stream, in pieces of at most 1 MiB."""
+    head = _first(read)
+    compression = compression_of(head)
+    pieces = _members(compression, head, read) if compression else _as_it_is(head, read)
+    taken = given = 0
+    for consumed, piece in pieces:
+        taken += consumed
+        given += len(piece)
+        if given > limits.max_bytes:
+            raise BadArchive(f"the archive unpacks to more than {limits.max_bytes} bytes")
+        if given > limits.ratio_grace and given > limits.max_ratio * taken:
+            raise BadArchive(f"the archive unpacks to more than {limits.max_ratio} times its size: it is made to fill a disk")
+        yield piece
+
+
+class PlainReader:
+    """The plain content of a stream as an object with `read`; a read may return less than was asked for."""
+
+    def __init__(self, read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> None:
+        self._pieces = plain(read, limits)
+        self._piece = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        if not self._piece:
+            self._piece = memoryview(next(self._pieces, b""))
+        piece, self._piece = self._piece[:size], self._piece[size:]
+        return bytes(piece)
+
+
+def _first(read: Read) -> bytes:
+    head = b""
+    while len(head) < 6 and (more := read(INPUT)):
+        head += more
+    return head
+
+
+def _as_it_is(head: bytes, read: Read) -> Iterator[tuple[int, bytes]]:
+    piece = head
+    while piece:
+        yield len(piece), piece
+        piece = read(OUTPUT)
+
+
+def _members(compression: str, data: bytes, read: Read) -> Iterator[tuple[int, bytes]]:
+    """All members of a compressed stream: pairs of the bytes of input newly taken and a piece of output."""
+    magic = next(magic for magic, name in MAGIC.items() if name == compression)
+    while data:
+        while len(data) < len(magic) and (more := read(INPUT)):
+            data += more
+        if compression_of(data) != compression:
+            raise BadArchive(f"there is data after the end of the {compression} stream")
+        data = yield from _member(compression, data, read)
+        data = data or read(INPUT)
+
+
+def _member(compression: str, data: bytes, read: Read) -> Generator[tuple[int, bytes], None, bytes]:
+    """One member; returns the input that lies behind it."""
+    decompressor = MAKERS[compression]()
+    while True:
+        try:
+            piece = decompressor.decompress(data, OUTPUT)
+        except Exception as error:  # each library has an error of its own: zlib.error, IsalError, EOFError, ZstdError, ...
+            raise BadArchive(f"the {compression} stream is damaged: {error}") from error
+        yield len(data), piece
+        if decompressor.eof:
+            return decompressor.unused_data
+        data = read(INPUT) if decompressor.needs_input else b""
+        if decompressor.needs_input and not data:
+            raise BadArchive(f"the {compression} stream ends early")
+
+
+class _Zlib:
+    """zlib's object in the words of bz2 and lzma."""
+
+    def __init__(self) -> None:
+        self._object = zlib.decompressobj(31)
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        return self._object.decompress(self._object.unconsumed_tail + data, max_length)
+
+    @property
+    def eof(self) -> bool:
+        return self._object.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._object.unconsumed_tail
+
+
+class _Zstandard:
+    """zstandard's object in the words of bz2 and lzma. It cannot bound its output, so it is fed in small bites."""
+
+    BITE = 1 << 12  # a block has 3 bytes of header at least and 128 KiB of output at most
+
+    def __init__(self, module: Any) -> None:
+        self._object = module.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+        self._waiting = b""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        self._waiting += data
+        pieces: list[bytes] = []
+        given = 0
+        while self._waiting and not self._object.eof and (max_length < 0 or given < max_length):
+            bite, self._waiting = self._waiting[: self.BITE], self._waiting[self.BITE :]
+            pieces.append(self._object.decompress(bite))
+            given += len(pieces[-1])
+        return b"".join(pieces)
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._object.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._object.unused_data) + self._waiting
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._waiting
+
+
+def _gzip() -> Decompressor:
+    try:
+        from isal import igzip_lib  # twice as fast as zlib
+    except ImportError:
+        return _Zlib()
+    made: Decompressor = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+    return made
+
+
+def _zstd() -> Decompressor:
+    try:
+        import zstandard
+    except ImportError:
+        message = "the archive is compressed with zstd, and no module is here that reads it"
+        raise InvalidRequest(message, hint="pip install zstandard") from None
+    return _Zstandard(zstandard)
+
+
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
+MAKERS: dict[str, Callable[[], Decompressor]] = {
+    "gzip": _gzip,
+    "zstd": _zstd,
+    "xz": lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
+    "bzip2": bz2.BZ2Decompressor,
+}

@@ -1,0 +1,232 @@
+"""A tar stream becomes a directory tree: ownership, modes, times, attributes, links, devices and whiteouts as the archive says.
+
+The archive is hostile until the last byte. Everything is done relative to a descriptor of a directory that was opened component by
+component without following links (`tree.Parents`); names with ".." are refused; content is counted before it is written. The tree being
+filled should be one that nobody else can reach until `extract` has returned.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+
+from pyke.archive import tree
+from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
+from pyke.archive.source import Source
+from pyke.archive.tar import (
+    BLOCK_DEVICE,
+    CHARACTER,
+    DIRECTORY,
+    FIFO,
+    FILE,
+    HARD_LINK,
+    SYMBOLIC_LINK,
+    Entry,
+    TarReader,
+    printable,
+)
+from pyke.archive.whiteouts import PREFIX, AppliedWhiteouts, OverlayWhiteouts, Whiteouts
+from pyke.errors import BadArchive, NoSpace
+
+Parts = tuple[bytes, ...]
+
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+KEPT_XATTRS = {b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+UNSUPPORTED = {errno.ENOTSUP, errno.EPERM}
+MAX_COMPONENT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What came out of an archive. `size` is the bytes of file content, as Docker counts the size of a layer."""
+
+    size: int
+    entries: int
+
+
+def extract(source: Source, root: int, *, limits: ArchiveLimits = DEFAULT_LIMITS, overlay: bool = False) -> Extracted:
+    """Unpack the plain tar `source` below the directory descriptor `root`, and read `source` to its end.
+
+    Whiteouts of OCI layers (image-spec, layer.md) become overlayfs's own where `overlay` is true, and deletions of what was there
+    before where it is not. Extended attributes of other namespaces than user and security.capability and POSIX ACLs are dropped:
+    trusted.overlay.* from outside would speak to the kernel. Raises `BadArchive`, or `NoSpace`, and leaves a partial tree behind.
+    """
+    extractor = _Extractor(root, OverlayWhiteouts() if overlay else AppliedWhiteouts())
+    try:
+        return extractor.run(TarReader(source, limits))
+    finally:
+        extractor.parents.forget()
+
+
+class _Extractor:
+    def __init__(self, root: int, whiteouts: Whiteouts) -> None:
+        self.root = root
+        self.whiteouts = whiteouts
+        self.parents = tree.Parents(root)
+        self.directories: dict[Parts, Entry] = {}  # their metadata is set last: filling a directory changes its time
+        self.reader: TarReader
+        self.makers = {
+            FILE: self._file,
+            HARD_LINK: self._hard_link,
+            SYMBOLIC_LINK: self._symbolic_link,
+            CHARACTER: self._device,
+            BLOCK_DEVICE: self._device,
+            FIFO: self._fifo,
+        }
+
+    def run(self, reader: TarReader) -> Extracted:
+        self.reader = reader
+        size = entries = 0
+        for entry in reader:
+            entries += 1
+            try:
+                self._place(entry)
+            except OSError as error:
+                raise _translated(error, entry.name) from error
+            size += entry.size
+        self._finish_directories()
+        return Extracted(size, entries)
+
+    def _place(self, entry: Entry) -> None:
+        parts = parts_of(entry.name)
+        if not parts:
+            if entry.kind != DIRECTORY:
+                raise BadArchive("the archive's root is not a directory")
+            self.directories[()] = entry
+            return
+        name = parts[-1]
+        if name.startswith(PREFIX):
+            if self.whiteouts.whiteout(self.parents, parts[:-1], name):
+                self.parents.forget()
+            return
+        parent = self.parents.of(parts[:-1])
+        if entry.kind == DIRECTORY:
+            self._directory(parent, parts, entry)
+            return
+        make = self.makers[entry.kind]
+        try:
+            make(parent, name, entry)
+        except FileExistsError:
+            self._clear(parent, name)
+            make(self.parents.of(parts[:-1]), name, entry)
+        self.whiteouts.placed(parts)
+
+    def _clear(self, parent: int, name: bytes) -> None:
+        """Make room for an entry whose name is taken by an earlier one: the later one counts."""
+        tree.remove(parent, name)
+        self.parents.forget()  # what was removed may be a directory that is kept open
+
+    # the kinds of entries
+
+    def _file(self, parent: int, name: bytes, entry: Entry) -> None:
+        descriptor = os.open(name, NEW_FILE, 0o600, dir_fd=parent)
+        try:
+            self.reader.source.copy(entry.size, descriptor)
+            _set_metadata(descriptor, entry)
+        finally:
+            os.close(descriptor)
+
+    def _directory(self, parent: int, parts: Parts, entry: Entry) -> None:
+        try:
+            os.mkdir(parts[-1], 0o700, dir_fd=parent)
+        except FileExistsError:
+            kind = tree.kind_of(parent, parts[-1])
+            if kind != stat.S_IFDIR:
+                tree.remove(parent, parts[-1])
+                os.mkdir(parts[-1], 0o700, dir_fd=parent)
+                if kind == stat.S_IFCHR:
+                    self.whiteouts.revived(parent, parts[-1])
+        self.directories[parts] = entry
+        self.whiteouts.placed(parts)
+
+    def _hard_link(self, parent: int, name: bytes, entry: Entry) -> None:
+        target = parts_of(entry.link)
+        if not target or target == parts_of(entry.name):
+            raise BadArchive(f"{printable(entry.name)} is a hard link to itself or to the root")
+        holder = os.dup(parent)  # asking for another parent may close this one
+        try:
+            source = self.parents.of(target[:-1], make=False)
+            os.link(target[-1], name, src_dir_fd=source, dst_dir_fd=holder, follow_symlinks=False)
+        except FileNotFoundError:
+            raise BadArchive(f"{printable(entry.name)} is a hard link to {printable(entry.link)}, which is not there") from None
+        finally:
+            os.close(holder)
+
+    def _symbolic_link(self, parent: int, name: bytes, entry: Entry) -> None:
+        os.symlink(entry.link, name, dir_fd=parent)
+        _set_metadata_by_name(parent, name, entry)
+
+    def _device(self, parent: int, name: bytes, entry: Entry) -> None:
+        if entry.device == (0, 0):  # the kernel's own whiteout: an archive has its own way to say that
+            raise BadArchive(f"{printable(entry.name)} is a device with the number 0:0")
+        kind = stat.S_IFCHR if entry.kind == CHARACTER else stat.S_IFBLK
+        os.mknod(name, kind | 0o600, os.makedev(*entry.device), dir_fd=parent)
+        _set_metadata_by_name(parent, name, entry)
+
+    def _fifo(self, parent: int, name: bytes, entry: Entry) -> None:
+        os.mkfifo(name, 0o600, dir_fd=parent)
+        _set_metadata_by_name(parent, name, entry)
+
+    # directories, at the end
+
+    def _finish_directories(self) -> None:
+        implied = Entry(b"", DIRECTORY, 0o755, 0, 0, 0, 0, b"", (0, 0))
+        for parts in self.parents.made:
+            self.directories.setdefault(parts, implied)
+        for parts, entry in sorted(self.directories.items(), key=lambda item: item[0], reverse=True):
+            try:
+                directory = self.parents.of(parts, make=False)
+            except (FileNotFoundError, BadArchive):
+                continue  # a later entry took its place
+            try:
+                _set_metadata(directory, entry)
+            except OSError as error:
+                raise _translated(error, entry.name) from error
+
+
+def parts_of(name: bytes) -> Parts:
+    """The components of a name below the root. Absolute names are taken as relative, as tar does; ".." is refused."""
+    parts = tuple([part for part in name.split(b"/") if part and part != b"."])
+    if b".." in parts:
+        raise BadArchive(f"the name {printable(name)} leads out of the archive")
+    if any(part.startswith(PREFIX) for part in parts[:-1]):
+        raise BadArchive(f"the name {printable(name)} lies below a whiteout")
+    for part in parts:
+        if len(part) > MAX_COMPONENT:
+            raise BadArchive(f"the name {printable(name)} has a part of more than {MAX_COMPONENT} bytes")
+    return parts
+
+
+def _set_metadata(descriptor: int, entry: Entry) -> None:
+    # chown clears set-user-ID bits and capabilities, so it comes first; a write would too, so all of this comes after the content.
+    os.fchown(descriptor, entry.uid, entry.gid)
+    os.fchmod(descriptor, entry.mode)
+    for name, value in entry.xattrs.items():
+        _set_xattr(descriptor, name, value)
+    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+
+
+def _set_metadata_by_name(parent: int, name: bytes, entry: Entry) -> None:
+    os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+    if entry.kind != SYMBOLIC_LINK:
+        os.chmod(name, entry.mode, dir_fd=parent)
+    os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
+
+
+def _set_xattr(descriptor: int, name: bytes, value: bytes) -> None:
+    if name not in KEPT_XATTRS and not name.startswith(b"user."):
+        return
+    try:
+        os.setxattr(descriptor, name, value)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:  # tmpfs before Linux 6.6 has no user attributes; Docker goes on as well
+            raise
+
+
+def _translated(error: OSError, name: bytes) -> NoSpace | BadArchive:
+    if error.errno in FULL:
+        return NoSpace(f"no space is left for {printable(name)}: {error.strerror}", hint="pyke image prune")
+    return BadArchive(f"{printable(name)} cannot be unpacked: {error.strerror or error}")

@@ -1,0 +1,196 @@
+"""A directory tree becomes a tar stream: the same tree gives the same bytes, whatever the order of its directories and the clock.
+
+Names are sorted, times are whole seconds, long names and attributes are pax records. Overlayfs's whiteouts become those of OCI layers.
+Sockets are left out, as tar does. A file that shrinks while it is read is filled up with zeros, so that the stream stays a tar.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from pyke.archive import tree
+from pyke.archive.limits import DEFAULT_LIMITS
+from pyke.archive.tar import BLOCK, BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, HARD_LINK, SYMBOLIC_LINK, printable
+from pyke.archive.whiteouts import OPAQUE, OPAQUE_NAME, PREFIX
+from pyke.errors import PykeError
+
+CHUNK = 1 << 20
+END = bytes(2 * BLOCK)
+MAX_DEPTH = DEFAULT_LIMITS.max_depth
+REDIRECTS = {b"trusted.overlay.redirect", b"trusted.overlay.metacopy"}
+KINDS = {
+    stat.S_IFREG: FILE,
+    stat.S_IFLNK: SYMBOLIC_LINK,
+    stat.S_IFCHR: CHARACTER,
+    stat.S_IFBLK: BLOCK_DEVICE,
+    stat.S_IFDIR: DIRECTORY,
+    stat.S_IFIFO: FIFO,
+}
+KEPT_XATTRS = {b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"}
+
+
+def pack(root: int, *, overlay: bool = False, base: bytes = b"") -> Iterator[bytes]:
+    """The tree below the directory descriptor `root` as a plain tar, in pieces.
+
+    With `overlay`, character devices 0:0 and opaque directories are written as ".wh." names: `root` is an overlay's upper directory.
+    `base` is put before every name ("" or something that ends in "/"). Raises `PykeError` where the tree cannot be told as a tar.
+    """
+    packer = _Packer(overlay)
+    yield from packer.directory(root, base)
+    yield END
+
+
+class _Packer:
+    def __init__(self, overlay: bool) -> None:
+        self.overlay = overlay
+        self.linked: dict[tuple[int, int], bytes] = {}  # first names of files with several
+
+    def directory(self, descriptor: int, prefix: bytes) -> Iterator[bytes]:
+        if prefix.count(b"/") > MAX_DEPTH:
+            raise PykeError(f"{printable(prefix)} is deeper than {MAX_DEPTH} directories, more than an archive may have")
+        if self.overlay and _opaque(descriptor):
+            yield header(prefix + OPAQUE_NAME, FILE, 0)
+        for name in sorted(os.fsencode(each) for each in os.listdir(descriptor)):
+            try:
+                yield from self._entry(descriptor, name, prefix)
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+
+    def _entry(self, parent: int, name: bytes, prefix: bytes) -> Iterator[bytes]:
+        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        kind = KINDS.get(stat.S_IFMT(found.st_mode))
+        if kind is None:
+            return
+        if self.overlay and kind == CHARACTER and found.st_rdev == 0:
+            yield header(prefix + PREFIX + name, FILE, 0)
+        elif kind == DIRECTORY:
+            with tree.opened(name, dir_fd=parent) as directory:
+                yield self._header(prefix + name + b"/", kind, found, xattrs=self._xattrs(directory, prefix + name))
+                yield from self.directory(directory, prefix + name + b"/")
+        elif kind == FILE:
+            yield from self._file(parent, name, prefix, found)
+        else:
+            link = os.fsencode(os.readlink(name, dir_fd=parent)) if kind == SYMBOLIC_LINK else b""
+            yield self._header(prefix + name, kind, found, link=link)
+
+    def _file(self, parent: int, name: bytes, prefix: bytes, found: os.stat_result) -> Iterator[bytes]:
+        identity = (found.st_dev, found.st_ino)
+        if identity in self.linked:
+            yield self._header(prefix + name, HARD_LINK, found, link=self.linked[identity])
+            return
+        with tree.opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent) as descriptor:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                return  # swapped meanwhile
+            if found.st_nlink > 1:
+                self.linked[found.st_dev, found.st_ino] = prefix + name
+            yield self._header(prefix + name, FILE, found, size=found.st_size, xattrs=self._xattrs(descriptor, prefix + name))
+            yield from _content(descriptor, found.st_size)
+
+    def _header(
+        self, name: bytes, kind: bytes, found: os.stat_result, *, size: int = 0, link: bytes = b"", xattrs: dict[bytes, bytes] | None = None
+    ) -> bytes:
+        device = (os.major(found.st_rdev), os.minor(found.st_rdev)) if kind in (CHARACTER, BLOCK_DEVICE) else (0, 0)
+        return header(
+            name,
+            kind,
+            size,
+            mode=stat.S_IMODE(found.st_mode),
+            uid=found.st_uid,
+            gid=found.st_gid,
+            mtime=int(found.st_mtime // 1),
+            link=link,
+            device=device,
+            xattrs=xattrs or {},
+        )
+
+    def _xattrs(self, descriptor: int, name: bytes) -> dict[bytes, bytes]:
+        found = {}
+        for attribute in sorted(os.fsencode(each) for each in os.listxattr(descriptor)):
+            if self.overlay and attribute in REDIRECTS:
+                raise PykeError(f"{printable(name)} was renamed by overlayfs in a way that a layer cannot say")
+            if attribute in KEPT_XATTRS or attribute.startswith(b"user."):
+                found[attribute] = os.getxattr(descriptor, attribute)
+        return found
+
+
+def header(
+    name: bytes,
+    kind: bytes,
+    size: int,
+    *,
+    mode: int = 0o644,
+    uid: int = 0,
+    gid: int = 0,
+    mtime: int = 0,
+    link: bytes = b"",
+    device: tuple[int, int] = (0, 0),
+    xattrs: dict[bytes, bytes] | None = None,
+) -> bytes:
+    """The header of an entry, ready to be followed by `size` bytes of content and `padding(size)`; `mtime` in whole seconds."""
+    records = {b"SCHILY.xattr." + key: value for key, value in (xattrs or {}).items()}
+    for key, text in ((b"path", name), (b"linkpath", link)):
+        if len(text) > 100:
+            records[key] = text
+    for key, value, bits in ((b"size", size, 33), (b"uid", uid, 21), (b"gid", gid, 21)):
+        if value >> bits:
+            records[key] = b"%d" % value
+    if mtime < 0 or mtime >> 33:
+        records[b"mtime"] = b"%d" % mtime
+    block = _block(name[:100], kind, size, mode, uid, gid, max(mtime, 0), link[:100], device)
+    return _extended(records) + block if records else block
+
+
+def padding(size: int) -> bytes:
+    """The zeros that follow `size` bytes of content."""
+    return bytes(-size % BLOCK)
+
+
+def _extended(records: dict[bytes, bytes]) -> bytes:
+    body = b"".join(_record(key, records[key]) for key in sorted(records))
+    return _block(b"PaxHeader", b"x", len(body), 0o644, 0, 0, 0, b"", (0, 0)) + body + padding(len(body))
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    length = len(key) + len(value) + 3
+    digits = len(str(length))
+    while len(str(length + digits)) != digits:  # the length counts its own digits
+        digits += 1
+    return b"%d %s=%s\n" % (length + digits, key, value)
+
+
+def _block(
+    name: bytes, kind: bytes, size: int, mode: int, uid: int, gid: int, mtime: int, link: bytes, device: tuple[int, int]
+) -> bytes:
+    front = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+        name.ljust(100, b"\0"),
+        mode,
+        uid & 0o7777777,
+        gid & 0o7777777,
+        size & 0o77777777777,
+        mtime & 0o77777777777,
+    )
+    back = b"%s%sustar\00000%s%07o\0%07o\0%s" % (kind, link.ljust(100, b"\0"), bytes(64), device[0], device[1], bytes(167))
+    checksum = sum(front) + sum(back) + 8 * 0x20
+    return b"%s%06o\0 %s" % (front, checksum, back)
+
+
+def _content(descriptor: int, size: int) -> Iterator[bytes]:
+    left = size
+    while left and (piece := os.read(descriptor, min(left, CHUNK))):
+        left -= len(piece)
+        yield piece
+    while left:
+        piece = bytes(min(left, CHUNK))
+        left -= len(piece)
+        yield piece
+    yield padding(size)
+
+
+def _opaque(directory: int) -> bool:
+    try:
+        return os.getxattr(directory, OPAQUE) == b"y"
+    except OSError:
+        return False

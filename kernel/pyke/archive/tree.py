@@ -1,0 +1,105 @@
+"""Directories reached by descriptors: parents found without ever leaving the root, trees removed without following a link."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+
+from pyke.archive.tar import printable
+from pyke.errors import BadArchive
+
+DIRECTORY_ONLY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_PARENTS = 64  # descriptors kept: deeper than almost any tree, and archives come in the order of their trees
+
+
+class Parents:
+    """Opens the directories below a root in which entries are to be made, and keeps the last ones open.
+
+    Each component is opened relative to the one before it and never through a symbolic link, so nothing that an archive or another
+    process puts into the tree leads outside of it.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._open: dict[tuple[bytes, ...], int] = {}
+        self.made: list[tuple[bytes, ...]] = []  # directories that no entry of the archive announced
+
+    def of(self, parts: tuple[bytes, ...], *, make: bool = True) -> int:
+        """A descriptor of the directory `parts`, valid until the next call. Missing directories are made unless `make` is False."""
+        if not parts:
+            return self._root
+        found = self._open.get(parts)
+        if found is None:
+            found = self._enter(self.of(parts[:-1], make=make), parts, make)
+            if len(self._open) >= OPEN_PARENTS:
+                self.forget()
+            self._open[parts] = found
+        return found
+
+    def _enter(self, parent: int, parts: tuple[bytes, ...], make: bool) -> int:
+        try:
+            return os.open(parts[-1], DIRECTORY_ONLY, dir_fd=parent)
+        except FileNotFoundError:
+            if not make:
+                raise
+            os.mkdir(parts[-1], 0o755, dir_fd=parent)
+            self.made.append(parts)
+            return os.open(parts[-1], DIRECTORY_ONLY, dir_fd=parent)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise BadArchive(f"{printable(b'/'.join(parts))} is not a directory, and the archive wants something below it") from error
+            raise
+
+    def forget(self) -> None:
+        """Close what is kept open: a directory was replaced, or the work is done."""
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+
+
+@contextlib.contextmanager
+def opened(path: str | bytes, flags: int = DIRECTORY_ONLY, *, dir_fd: int | None = None) -> Iterator[int]:
+    """A descriptor for the length of a block."""
+    descriptor = os.open(path, flags, dir_fd=dir_fd)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def remove(parent: int, name: bytes) -> None:
+    """Remove what `name` is in the directory `parent`: a file, a link, or a tree of any depth. Links are never followed."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except IsADirectoryError:
+        with opened(name, dir_fd=parent) as top:
+            while children := os.listdir(top):
+                for child in children:
+                    _remove_child(top, os.fsencode(child))
+        os.rmdir(name, dir_fd=parent)
+
+
+def _remove_child(top: int, name: bytes) -> None:
+    """Remove an entry of `top`; the directories in it are moved up into `top`, so that no depth costs descriptors or stack."""
+    try:
+        os.unlink(name, dir_fd=top)
+    except IsADirectoryError:
+        with opened(name, dir_fd=top) as directory:
+            for child in os.listdir(directory):
+                try:
+                    os.unlink(child, dir_fd=directory)
+                except IsADirectoryError:
+                    os.rename(child, secrets.token_hex(16), src_dir_fd=directory, dst_dir_fd=top)
+        os.rmdir(name, dir_fd=top)
+
+
+def kind_of(parent: int, name: bytes) -> int:
+    """The file type bits of what `name` is in `parent`, 0 when there is nothing."""
+    try:
+        return stat.S_IFMT(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return 0
