@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from pyke.errors import InvalidRequest
 
 
@@ -38,25 +39,16 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ArchiveLimits:
-    """What a layer, an image archive or an imported file system may be. Larger ones are refused."""
+class ArchiveSettings:
+    """What a layer or an imported file system may be. Larger ones are refused."""
 
-    max_bytes: int = key(64 * 1024**3, "Unpacked bytes of one layer.", unit="bytes")
-    max_entries: int = key(2_000_000, "Files, directories and links in one layer.")
-    max_layers: int = key(500, "Layers of one image.")
-    max_document: int = key(4 * 1024**2, "A manifest, an index or an image's configuration.", unit="bytes")
-    max_ratio: int = key(1000, "How many times larger than its compressed form a layer may be.")
+    max_bytes: int = key(DEFAULT_LIMITS.max_bytes, "Unpacked bytes of one layer.", unit="bytes")
+    max_entries: int = key(DEFAULT_LIMITS.max_entries, "Files, directories and links in one layer.")
+    max_ratio: int = key(DEFAULT_LIMITS.max_ratio, "How many times larger than its compressed form a layer may be.")
 
-
-@dataclass(frozen=True, slots=True)
-class ApiSettings:
-    """The Engine API's socket."""
-
-    group: str = key("", "The group that may use the socket and so become root; empty: `pyke`, or `docker` if that exists.")
-    max_connections: int = key(512, "Connections at one time; more are answered with 503.")
-    max_body: int = key(4 * 1024**2, "A JSON request. Archives are streams and have the limits of `archives`.", unit="bytes")
-    max_header: int = key(64 * 1024, "The head of a request.", unit="bytes")
-    client_timeout: float = key(60.0, "How long a client may take to send the rest of a request.", unit="seconds")
+    def limits(self) -> ArchiveLimits:
+        """The limits as the archive's rooms take them."""
+        return dataclasses.replace(DEFAULT_LIMITS, max_bytes=self.max_bytes, max_entries=self.max_entries, max_ratio=self.max_ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +83,7 @@ class Settings:
     authorizers: tuple[str, ...] = key((), "Plugins that must be working: without them, every operation is refused.")
     drivers: Mapping[str, Mapping[str, str]] = key({}, 'What drivers are told: `{network-bridge: {mtu: "1400"}}`.')
     logs: LogSettings = key(LogSettings(), "See below.")
-    archives: ArchiveLimits = key(ArchiveLimits(), "See below.")
-    api: ApiSettings = key(ApiSettings(), "See below.")
+    archives: ArchiveSettings = key(ArchiveSettings(), "See below.")
     networks: NetworkSettings = key(NetworkSettings(), "See below.")
 
     @property
@@ -206,7 +197,7 @@ def documentation() -> str:
         "is an error. Sizes are bytes or `10m`, times are seconds or `5m`. This page is made by `python -m pyke.settings`; a test holds\n"
         "the two together.\n"
     )
-    sections = (("", Settings), ("logs", LogSettings), ("archives", ArchiveLimits), ("api", ApiSettings), ("networks", NetworkSettings))
+    sections = (("", Settings), ("logs", LogSettings), ("archives", ArchiveSettings), ("networks", NetworkSettings))
     return "\n".join([head, *(_table(name, kind) for name, kind in sections), _table("networks.address_pools[]", AddressPool)])
 
 

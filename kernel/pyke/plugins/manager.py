@@ -34,15 +34,16 @@ class PluginReport:
     problem: str = ""
 
 
-class Plugins(Hooks):
+class Plugins:
     """All installed plugins. Made once by an engine (or, for a command that pyke does not know, by the command line)."""
 
     def __init__(self, layout: Layout, settings: Settings | None = None) -> None:
         self._layout, self._settings = layout, settings or Settings()
-        workers = Workers()
-        loaded = discover(workers, disabled_by_environment() | set(self._settings.disabled_plugins))
-        super().__init__(loaded, workers, self._settings.authorizers)
-        self._driver_breakers: dict[tuple[str, str], Breaker] = {}
+        self._workers = Workers()
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+        loaded = discover(self._workers, disabled_by_environment() | set(self._settings.disabled_plugins))
+        self._plugins = loaded.plugins
+        self.hooks = Hooks(loaded, self._workers, self._settings.authorizers)
         self._catalogue = Catalogue(loaded.plugins, self._home)
         for plugin in loaded.plugins.values():
             if plugin.problem and not plugin.disabled:
@@ -110,7 +111,7 @@ class Plugins(Hooks):
 
     def close(self, timeout: float = 2.0) -> None:
         """Give plugins `timeout` seconds to take what they were to be told, and let the idle threads end."""
-        self.drain(timeout)
+        self.hooks.drain(timeout)
         self._workers.close()
 
     def _unsupported(self, offer: Offer) -> str:
@@ -123,7 +124,7 @@ class Plugins(Hooks):
             return error.message
 
     def _guarded(self, offer: Offer, what: str, work: Any, deadline: float) -> Any:
-        breaker = self._driver_breakers.setdefault((offer.family.name, offer.driver.name), Breaker())
+        breaker = self._breakers.setdefault((offer.family.name, offer.driver.name), Breaker())
         if not breaker.admits():
             late = f"was late {breaker.threshold} times in a row and is left alone for {breaker.wait_time():.0f} s"
             raise PluginTimeout(f"{what} of {offer.label} is not tried: it {late}", hint="pyke plugin ls")
