@@ -81,7 +81,10 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         load(str(tmp_path / "config.yaml"))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda each: st.lists(each) | st.dictionaries(st.text(), each)))
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+
+
+@given(st.recursive(SCALARS, lambda each: st.lists(each) | st.dictionaries(st.text(), each)))
 def test_any_document_is_taken_or_refused_with_words(data: object) -> None:
     try:
         parse(yaml.safe_dump(data))

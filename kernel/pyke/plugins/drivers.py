@@ -32,7 +32,7 @@ class Offer:
 class Catalogue:
     """All drivers of all plugins that work. Safe to use from every thread."""
 
-    def __init__(self, plugins: dict[str, Plugin], home: Callable[[str, str], DriverHome]) -> None:
+    def __init__(self, plugins: dict[str, Plugin], home: Callable[[Offer], DriverHome]) -> None:
         self._plugins, self._home = plugins, home
         self._offers: dict[tuple[str, str], list[Offer]] = {}
         self._made: dict[tuple[str, str], Any] = {}
@@ -78,7 +78,7 @@ class Catalogue:
         offer, key = self.offer(family, name), (family, name)
         with self._locks[key]:
             if key not in self._made:
-                self._made[key] = _construct(offer, self.target(family, name), self._home(family, name))
+                self._made[key] = _construct(offer, self.target(family, name), self._home(offer))
             return self._made[key]
 
     def target(self, family: str, name: str) -> Any:
@@ -96,7 +96,7 @@ class Catalogue:
         if family not in FAMILIES:
             return InvalidRequest(f"there is no family of drivers {family!r}", hint="pyke plugin ls")
         noun = FAMILIES[family].noun
-        plugin = self._plugins.get(f"{family}-{name}")
+        plugin = self._plugins.get(FAMILIES[family].plugin(name))
         if plugin is not None and plugin.disabled:
             message = f"no {noun} {name!r} is in use: its plugin {plugin.name} is {plugin.problem}"
             return NotInstalled(message, hint="unset PYKE_DISABLE_PLUGINS")

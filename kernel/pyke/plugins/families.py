@@ -24,7 +24,11 @@ class Family:
 
     def distribution(self, driver: str) -> str:
         """The distribution that brings an official driver, or "" for a driver that pyke does not know."""
-        return f"pyke-{self.shelf or self.name}-{driver}" if driver in self.official else ""
+        return f"pyke-{self.plugin(driver)}" if driver in self.official else ""
+
+    def plugin(self, driver: str) -> str:
+        """The name that the plugin which brings a driver has by the spelling rule."""
+        return f"{self.shelf or self.name}-{driver}"
 
 
 FAMILIES = {

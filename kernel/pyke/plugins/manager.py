@@ -104,10 +104,10 @@ class Plugins:
             if not reason:
                 return offer.driver.name
             reasons.append(f"{offer.driver.name}: {reason}")
-        noun, official = FAMILIES[family].noun, FAMILIES[family].official
+        noun, official = FAMILIES[family].noun, next(iter(FAMILIES[family].official), "")
         if reasons:
             raise PykeError(f"no installed {noun} works on this host: {'; '.join(reasons)}", hint="pyke plugin ls")
-        raise NotInstalled(f"no {noun} is installed", hint=f"pip install pyke-{family}-{official[0]}" if official else "pyke plugin ls")
+        raise NotInstalled(f"no {noun} is installed", hint=f"pip install {FAMILIES[family].distribution(official)}" if official else "pyke plugin ls")
 
     def close(self, timeout: float = 2.0) -> None:
         """Give plugins `timeout` seconds to take what they were to be told, and let the idle threads end."""
@@ -143,8 +143,9 @@ class Plugins:
         breaker.answered()
         return result
 
-    def _home(self, family: str, name: str) -> DriverHome:
-        options = dict(self._settings.drivers.get(f"{family}-{name}", {}))
+    def _home(self, offer: Offer) -> DriverHome:
+        family, name = offer.family.name, offer.driver.name
+        options = dict(self._settings.drivers.get(offer.plugin.name, {}))
         run = os.path.join(self._layout.run, family, name)
         return DriverHome(self._directory(family, name), run, self._layout.tag, options)
 

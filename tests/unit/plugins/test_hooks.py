@@ -73,7 +73,9 @@ def test_an_authoriser_refuses_in_its_own_words(hooked: Hooked) -> None:
         authorize(plugins)
 
 
-@pytest.mark.parametrize("body", ["raise ValueError('oops')", "raise SystemExit", "raise InvalidRequest('what?')", "import nonexistent_module"])
+@pytest.mark.parametrize(
+    "body", ["raise ValueError('oops')", "raise SystemExit", "raise InvalidRequest('what?')", "import nonexistent_module"]
+)
 def test_authorisation_fails_closed(hooked: Hooked, body: str) -> None:
     with pytest.raises(Forbidden, match=r"container\.create is refused"):
         authorize(hooked("pyke_authorize(request)", "pass", body))

@@ -1,0 +1,63 @@
+"""Fixtures of all tests: a real engine for system tests, and the check that nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyke.testing import leaks
+from pyke.testing.engine import TestEngine
+
+NEEDING_ROOT = ("system", "hostile")  # the folders whose tests act on the kernel
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Orphans of tests become children of pytest, so that a daemon which a test leaves is seen."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A system test fails when mounts, interfaces, namespaces, tables, cgroups or processes are there that were not before.
+
+    With PYKE_TEST_SHARED=1 (others run engines on this machine) only what carries the test's own names counts.
+    """
+    folder = request.path.relative_to(request.config.rootpath).parts[1:2]
+    if not folder or folder[0] not in NEEDING_ROOT:
+        yield
+        return
+    if os.geteuid() != 0:
+        pytest.fail("this test acts on the kernel and needs root: run it as root, or leave tests/system and tests/hostile out")
+    before = leaks.snapshot()
+    yield
+    _reap_orphans()
+    marks = ("/pytest-of-",) if os.environ.get("PYKE_TEST_SHARED") else ("/pytest-of-", "pyke")
+    left = leaks.left_behind(before, marks)
+    assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[TestEngine]:
+    """A real engine with a root of its own and nothing in it, started by its first command."""
+    with TestEngine(tmp_path / "root") as engine:
+        yield engine
+
+
+@pytest.fixture
+def busybox(engine: TestEngine) -> TestEngine:
+    """The same, with the image `busybox:latest` loaded."""
+    engine.load_busybox()
+    return engine
+
+
+def _reap_orphans() -> None:
+    """Collect what was orphaned to this process and has ended; what still runs is found by the check."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
