@@ -9,7 +9,6 @@ import threading
 from collections.abc import Sequence
 
 from pyke.api import DriverHome, Endpoint, InvalidRequest, Network, NetworkDriver, Subnet, replace
-
 from pyke_network_bridge import netlink, subnets, sysctl
 from pyke_network_bridge.firewall import Firewall, check_installed, endpoint_elements, network_elements
 from pyke_network_bridge.names import Names, mac_address
@@ -47,7 +46,7 @@ class BridgeDriver(NetworkDriver):
             settled = replace(network, subnets=self._settled_subnets(network, taken, host), interface=self._names.bridge(network))
             existed = netlink.exists(settled.interface)
             try:
-                self._make_bridge(settled, host, ours=not existed)
+                self._make_bridge(settled, host)
                 self._firewall.add(network_elements(settled, settled.interface))
             except BaseException:
                 if not existed:
@@ -73,11 +72,12 @@ class BridgeDriver(NetworkDriver):
         pools = subnets.parse_pools(self.home.options.get("default_address_pools", ""))
         return (subnets.free_subnet(pools, [*taken, *host.routed()]), *asked)
 
-    def _make_bridge(self, network: Network, host: Netlink, *, ours: bool) -> None:
-        bridge, options = network.interface, BridgeOptions.of(network)
-        if ours:
+    def _make_bridge(self, network: Network, host: Netlink) -> None:
+        """Make a bridge, or what is missing of it. One that the user made before is used, and not marked as ours."""
+        bridge = network.interface
+        if not netlink.exists(bridge):
             first = next(subnet.gateway for subnet in network.subnets if ":" not in subnet.gateway)
-            host.add_bridge(bridge, address=mac_address(first), mtu=options.mtu)
+            host.add_bridge(bridge, address=mac_address(first), mtu=BridgeOptions.of(network).mtu)
             host.set_alias(bridge, self._names.alias)
         self._set_switches(network)
         for subnet in network.subnets:
@@ -140,32 +140,29 @@ class BridgeDriver(NetworkDriver):
     # after a crash
 
     def reconcile(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> Sequence[str]:
-        done = self._sweep(networks, endpoints)
-        for network in networks:
-            interface = network.interface or self._names.bridge(network)
-            if not netlink.exists(interface):
-                done.append(f"bridge {interface} of network {network.name} was missing: made again")
-            self.create(network, [])
-        elements = [element for each in networks for element in network_elements(each, each.interface or self._names.bridge(each))]
+        whole = [replace(each, interface=each.interface or self._names.bridge(each)) for each in networks]
+        elements = [element for each in whole for element in network_elements(each, each.interface)]
         elements += [element for each in endpoints for element in endpoint_elements(each)]
-        with self._lock:
-            if not elements:
-                return done + ([f"table inet {self._firewall.table}: removed"] if self._firewall.remove() else [])
-            if self._firewall.replace(elements):
-                done.append(f"table inet {self._firewall.table}: put right")
+        with self._lock, Netlink() as host:
+            done = self._sweep(whole, endpoints, host)
+            for network in whole:
+                if not netlink.exists(network.interface):
+                    done.append(f"bridge {network.interface} of network {network.name}: made again")
+                self._make_bridge(network, host)
+            if self._firewall.replace(elements) if elements else self._firewall.remove():
+                done.append(f"table inet {self._firewall.table}: {'put right' if elements else 'removed'}")
         return done
 
-    def _sweep(self, networks: Sequence[Network], endpoints: Sequence[Endpoint]) -> list[str]:
+    def _sweep(self, networks: Sequence[Network], endpoints: Sequence[Endpoint], host: Netlink) -> list[str]:
         """Delete this engine's pairs and bridges that belong to nothing."""
         veths = {self._names.veth(each) for each in endpoints}
-        bridges = {each.interface or self._names.bridge(each) for each in networks}
+        bridges = {each.interface for each in networks}
         done = []
-        with Netlink() as host:
-            for link in host.links():
-                stray = self._names.is_veth(link.name) and link.name not in veths
-                orphan = link.alias == self._names.alias and link.name not in bridges
-                if (stray or orphan) and host.delete(link.name):
-                    done.append(f"{'veth' if stray else 'bridge'} {link.name}: removed")
+        for link in host.links():
+            stray = self._names.is_veth(link.name) and link.name not in veths
+            orphan = link.alias == self._names.alias and link.name not in bridges
+            if (stray or orphan) and host.delete(link.name):
+                done.append(f"{'veth' if stray else 'bridge'} {link.name}: removed")
         return done
 
 
@@ -198,6 +195,7 @@ def _configure(endpoint: Endpoint) -> None:
         container.set_up("lo")
         for address in filter(None, (endpoint.ipv4, endpoint.ipv6)):
             container.add_address(endpoint.interface, address)
+        container.set_up(endpoint.interface)
         if endpoint.default_route:
             for gateway in filter(None, (endpoint.gateway, endpoint.gateway6)):
                 container.add_default_route(endpoint.interface, gateway)

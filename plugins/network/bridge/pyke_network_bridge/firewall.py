@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pyke.api import Endpoint, Network, PykeError
-
 from pyke_network_bridge.options import BridgeOptions
 
 NFT_SEARCH_PATH = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"

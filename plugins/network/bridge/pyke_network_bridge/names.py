@@ -6,7 +6,6 @@ import hashlib
 import ipaddress
 
 from pyke.api import Endpoint, Network
-
 from pyke_network_bridge.options import BridgeOptions
 
 

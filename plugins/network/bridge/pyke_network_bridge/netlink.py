@@ -17,24 +17,22 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pyroute2 import IPRoute  # type: ignore[import-untyped]
+from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
+from pyroute2.netns import setns  # type: ignore[import-untyped]
+
 from pyke.api import PykeError
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netns import setns
 
 T = TypeVar("T")
-LOOPBACK = 1  # the index of lo in every namespace
-IFF_UP = 1
+IFA_F_NODAD = 0x02
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface of the host, as the kernel tells it."""
+    """An interface: its name, and the word that somebody wrote on it."""
 
-    index: int
     name: str
     alias: str
-    kind: str
 
 
 class Netlink:
@@ -49,10 +47,7 @@ class Netlink:
 
     def links(self) -> list[Link]:
         """Every interface of the namespace."""
-        return [
-            Link(each["index"], each.get_attr("IFLA_IFNAME"), each.get_attr("IFLA_IFALIAS") or "", each.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "")
-            for each in self._socket.get_links()
-        ]
+        return [Link(each.get_attr("IFLA_IFNAME"), each.get_attr("IFLA_IFALIAS") or "") for each in self._socket.get_links()]
 
     def routed(self) -> list[str]:
         """Every destination that the namespace has an address in or a route to, in CIDR notation."""
@@ -63,15 +58,18 @@ class Netlink:
         return found
 
     def add_bridge(self, name: str, *, address: str, mtu: int) -> None:
-        """Make a bridge, down and without ports; one that exists is left as it is. `address`: a fixed MAC, so that it does not follow its ports'."""
+        """Make a bridge, down and without ports; one that exists is left as it is.
+
+        `address` is a fixed MAC: without one, a bridge takes the lowest of its ports', and changes it under its neighbours' caches.
+        """
         wanted = {"ifname": name, "kind": "bridge", "address": address} | ({"mtu": mtu} if mtu else {})
         with _translated(f"make the bridge {name}", unless=errno.EEXIST):
             self._socket.link("add", **wanted)
 
     def add_pair(self, name: str, *, bridge: str, peer: str, peer_address: str, peer_namespace: int, mtu: int) -> None:
-        """Make a veth pair in one request: this end on the bridge, the other already inside `peer_namespace` (a descriptor), both up."""
+        """Make a veth pair in one request: this end on the bridge, the other already inside `peer_namespace` (a descriptor), still down."""
         sizes = {"mtu": mtu} if mtu else {}
-        inside = {"ifname": peer, "address": peer_address, "net_ns_fd": peer_namespace, "flags": IFF_UP, "change": IFF_UP, **sizes}
+        inside = {"ifname": peer, "address": peer_address, "net_ns_fd": peer_namespace, **sizes}
         with _translated(f"make the pair {name} on {bridge}"):
             self._socket.link("add", ifname=name, kind="veth", state="up", master=index_of(bridge), peer=inside, **sizes)
 
@@ -95,16 +93,13 @@ class Netlink:
             self._socket.brport("set", index=index_of(name), mode=1)
 
     def add_address(self, name: str, address: str) -> None:
-        """Give an interface an address ("172.30.0.2/16"); one that it has already is fine. IPv6: without duplicate detection, usable at once."""
+        """Give an interface an address ("172.30.0.2/16"); one that it has already is fine. IPv6 addresses are usable at once."""
         interface = ipaddress.ip_interface(address)
+        extra: dict[str, Any] = {"flags": IFA_F_NODAD}  # the engine hands out each address once: no second to wait for a duplicate
+        if isinstance(interface, ipaddress.IPv4Interface):
+            extra = {"broadcast": str(interface.network.broadcast_address)}
         with _translated(f"give {name} the address {address}", unless=errno.EEXIST):
-            if isinstance(interface, ipaddress.IPv4Interface):
-                broadcast = str(interface.network.broadcast_address) if interface.network.prefixlen < 31 else None
-                extra = {"broadcast": broadcast} if broadcast else {}
-                self._socket.addr("add", index=index_of(name), address=str(interface.ip), prefixlen=interface.network.prefixlen, **extra)
-            else:
-                no_dad = 0x02  # IFA_F_NODAD
-                self._socket.addr("add", index=index_of(name), address=str(interface.ip), prefixlen=interface.network.prefixlen, flags=no_dad)
+            self._socket.addr("add", index=index_of(name), address=str(interface.ip), prefixlen=interface.network.prefixlen, **extra)
 
     def add_default_route(self, name: str, gateway: str) -> None:
         with _translated(f"route through {gateway}"):

@@ -11,7 +11,6 @@ import queue
 import threading
 
 from pyke.api import PykeError
-
 from pyke_network_bridge.netlink import Netlink, exists
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 import pytest
-from pyke_network_host.driver import HostDriver
 
 from pyke.testing import NetworkConformance
+from pyke_network_host.driver import HostDriver
 
 
 class TestHost(NetworkConformance):

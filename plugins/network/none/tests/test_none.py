@@ -1,7 +1,7 @@
 import pytest
-from pyke_network_none.driver import NoneDriver
 
 from pyke.testing import NetworkConformance
+from pyke_network_none.driver import NoneDriver
 
 
 class TestNone(NetworkConformance):
