@@ -1,5 +1,9 @@
 """All that a plugin may import."""
 
+from pyke.archive.extract import extract
+from pyke.archive.limits import ArchiveLimits
+from pyke.archive.source import Source
+from pyke.archive.tree import size_of
 from pyke.drivers import (
     Driver,
     DriverHome,
@@ -33,8 +37,10 @@ from pyke.model import (
     Subnet,
     Volume,
 )
+from pyke.runtime.linux import syncfs
 
 __all__ = [
+    "ArchiveLimits",
     "Authorization",
     "BadArchive",
     "Caller",
@@ -56,10 +62,14 @@ __all__ = [
     "PykeError",
     "ReconcilesNetworks",
     "RootFilesystem",
+    "Source",
     "StorageDriver",
     "Subnet",
     "Volume",
     "VolumeDriver",
+    "extract",
     "hookimpl",
     "replace",
+    "size_of",
+    "syncfs",
 ]
