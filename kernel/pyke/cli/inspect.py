@@ -1,0 +1,124 @@
+"""`pyke inspect`: all that the engine knows of an object, as JSON or by a template."""
+
+from __future__ import annotations
+
+from pyke.cli import jsontext
+from pyke.cli.client import ApiError, quote
+from pyke.cli.flags import BOOL, STRING, Command, Flag, Options
+from pyke.errors import PykeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from _collections_abc import Callable
+
+    from pyke.cli.session import Session
+
+# In this order a bare `inspect` looks for a name.
+PATHS = {"container": "/containers/{}/json", "image": "/images/{}/json", "network": "/networks/{}", "volume": "/volumes/{}"}
+DOCKERS_OTHERS = ("config", "node", "plugin", "secret", "service", "task")
+NOT_FOUND = 404
+BAD_TEMPLATE = 64
+
+
+def _inspect(session: Session, options: Options) -> int:
+    kind = options.text("type")
+    if kind and kind not in PATHS:
+        known = ", ".join(f'"{name}"' for name in sorted([*PATHS, *DOCKERS_OTHERS]))
+        if kind not in DOCKERS_OTHERS:
+            raise PykeError(f'unknown type: "{kind}": must be one of {known}')
+        raise PykeError(f"pyke has no objects of the type {kind}")
+    return _show(session, options, [kind] if kind else list(PATHS))
+
+
+def _of_kind(kind: str) -> Callable[[Session, Options], int]:
+    return lambda session, options: _show(session, options, [kind])
+
+
+def _show(session: Session, options: Options, kinds: list[str]) -> int:
+    template = options.text("format")
+    try:
+        render = _renderer(template)
+    except PykeError as error:
+        session.fail(error)
+        return BAD_TEMPLATE
+    found, failures = [], list[PykeError]()
+    for name in options.arguments:
+        try:
+            found.append(render(_find(session, name, kinds, wants_size=options.has("size") and options.yes("size"))))
+        except PykeError as error:
+            failures.append(error)
+    session.out("\n".join(found) if template else _list(found))
+    for error in failures:
+        session.fail(error)
+    return 1 if failures else 0
+
+
+def _list(texts: list[str]) -> str:
+    if not texts:
+        return "[]"
+    return "[\n" + ",\n".join("    " + text.replace("\n", "\n    ") for text in texts) + "\n]"
+
+
+def _renderer(template: str) -> Callable[[Any], str]:
+    if not template:
+        return jsontext.pretty
+    if template == "json":
+        return lambda item: jsontext.dumps(item, escape_html=True)
+    from pyke.cli.gotemplate import Template, TemplateError
+
+    try:
+        parsed = Template(template, missing_is_error=True)
+    except TemplateError as error:
+        raise PykeError(f"template parsing error: {error}") from error
+
+    def render(item: object) -> str:
+        try:
+            return parsed.render(item)
+        except TemplateError as error:
+            raise PykeError(f"template parsing error: {error}") from error
+
+    return render
+
+
+def _find(session: Session, name: str, kinds: list[str], *, wants_size: bool) -> Any:
+    for kind in kinds:
+        try:
+            return session.engine.get(PATHS[kind].format(quote(name)), {"size": wants_size and kind == "container"})
+        except ApiError as error:
+            if error.status != NOT_FOUND or len(kinds) == 1:
+                raise
+    raise PykeError(f"No such object: {name}")
+
+
+_FORMAT = Flag("format", "f", STRING, "Format output with a Go template: 'json' or a template")
+_SIZE = Flag("size", "s", BOOL, "Display total file sizes if the type is container")
+_TYPE = Flag("type", "", STRING, "Only look for objects of this type: container, image, network or volume")
+
+
+def _command(name: str, arguments: str, summary: str, run: Callable[[Session, Options], int], flags: list[Flag]) -> Command:
+    return Command(name, arguments, summary, run, [_FORMAT, *flags], minimum=1, maximum=None)
+
+
+INSPECT = _command("inspect", "NAME|ID [NAME|ID...]", "Return low-level information on pyke's objects", _inspect, [_SIZE, _TYPE])
+CONTAINER = _command(
+    "container inspect",
+    "CONTAINER [CONTAINER...]",
+    "Display detailed information on one or more containers",
+    _of_kind("container"),
+    [_SIZE],
+)
+IMAGE = _command(
+    "image inspect", "IMAGE [IMAGE...]", "Display detailed information on one or more images", _of_kind("image"), []
+)
+NETWORK = _command(
+    "network inspect",
+    "NETWORK [NETWORK...]",
+    "Display detailed information on one or more networks",
+    _of_kind("network"),
+    [Flag("verbose", "v", BOOL, "Verbose output for diagnostics")],
+)
+VOLUME = _command(
+    "volume inspect", "VOLUME [VOLUME...]", "Display detailed information on one or more volumes", _of_kind("volume"), []
+)

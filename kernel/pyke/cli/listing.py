@@ -1,0 +1,117 @@
+"""What `ps`, `images`, `network ls` and their like have in common: columns, `--format`, `--quiet`."""
+
+from __future__ import annotations
+
+from pyke.cli import tables
+from pyke.errors import PykeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from _collections_abc import Callable, Iterable, Mapping, Sequence
+
+    from pyke.cli.session import Session
+
+FORMAT_HELP = "Print with a template: 'table', 'table TEMPLATE', 'json' or a Go template"
+
+
+class Listing:
+    """How a kind of object is listed: for each field a header and a function of the object; the columns that show by default."""
+
+    def __init__(self, type_name: str, fields: Mapping[str, tuple[str, Callable[[Any], Any]]], columns: Sequence[str]) -> None:
+        self.type_name = type_name  # Go's, which Docker's errors name
+        self.fields = fields
+        self.columns = columns
+
+    def record(self, item: object) -> Record:
+        """The object as a template sees it."""
+        return Record(self, item)
+
+
+class Record:
+    """One object of a listing: its fields are worked out when a template asks for them."""
+
+    def __init__(self, listing: Listing, item: object) -> None:
+        self.type_name = listing.type_name
+        self._listing = listing
+        self._item = item
+
+    def field(self, name: str) -> object:
+        """The value of a field; KeyError if there is none of that name."""
+        return self._listing.fields[name][1](self._item)
+
+    def as_dict(self) -> dict[str, object]:
+        """All fields that are values, sorted: what `--format json` prints."""
+        values = {name: self.field(name) for name in sorted(self._listing.fields)}
+        return {name: value for name, value in values.items() if not callable(value)}
+
+
+class _Headers:
+    """The headers of a listing, as a template sees them: `table {{.Names}}` prints NAMES above its column."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.type_name = listing.type_name
+        self._listing = listing
+
+    def field(self, name: str) -> object:
+        """The header of a column; that of a method with an argument is the argument."""
+        header = self._listing.fields[name][0]
+        return header or (lambda argument="": str(argument).rpartition(".")[2])
+
+    def as_dict(self) -> dict[str, object]:
+        """All headers."""
+        return {name: header for name, (header, _) in self._listing.fields.items()}
+
+
+def show(session: Session, listing: Listing, items: Iterable[object], template: str, columns: Sequence[str] | None = None) -> None:
+    """Print objects as a table, or by a `--format` template."""
+    text = template.strip()
+    if text in ("", "table"):
+        _show_table(session, listing, items, columns or listing.columns)
+    elif text == "json":
+        from pyke.cli import jsontext
+
+        for item in items:
+            session.out(jsontext.dumps(listing.record(item).as_dict(), escape_html=True))
+    elif text.startswith("table "):
+        _show_template_table(session, listing, items, text.removeprefix("table ").strip())
+    else:
+        render = compile_template(template)
+        for item in items:
+            session.out(render(listing.record(item)))
+
+
+def _show_table(session: Session, listing: Listing, items: Iterable[object], columns: Sequence[str]) -> None:
+    rows = [[listing.fields[column][0] for column in columns]]
+    rows += [[_cell(listing.fields[column][1](item)) for column in columns] for item in items]
+    session.out(tables.render(rows)[:-1])
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _show_template_table(session: Session, listing: Listing, items: Iterable[object], template: str) -> None:
+    render = compile_template(template.replace("\\t", "\t"))
+    lines = [render(_Headers(listing)), *(render(listing.record(item)) for item in items)]
+    rows = [line.split("\t") for text in lines for line in text.split("\n")]
+    session.out(tables.render(rows)[:-1])
+
+
+def compile_template(template: str) -> Callable[[object], str]:
+    """Parse a template once and return what renders one object with it; errors are Docker's."""
+    from pyke.cli.gotemplate import Template, TemplateError
+
+    try:
+        parsed = Template(template.replace("\\t", "\t").replace("\\n", "\n"))
+    except TemplateError as error:
+        raise PykeError(f"template parsing error: {error}") from error
+
+    def render(item: object) -> str:
+        try:
+            return parsed.render(item)
+        except TemplateError as error:
+            raise PykeError(f"failed to execute template: {error}") from error
+
+    return render

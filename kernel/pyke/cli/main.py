@@ -1,0 +1,150 @@
+"""`pyke COMMAND ...`: find the command, read its flags, run it, and say what went wrong in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyke.cli import commands
+from pyke.cli.flags import BOOL, STRING, Command, Flag, HelpWanted, UsageError, parse
+from pyke.cli.session import Session, write
+from pyke.errors import PykeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _collections_abc import Sequence
+
+    from pyke.cli.flags import Options
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell would say
+USES_RUN_STATUS = ("run", "container run")  # whose own failures are 125, so that they differ from the container's
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+
+
+def _reader_left() -> int:
+    """Whoever read our output is gone (`pyke ps | head -1`): no message, and nothing more to flush. 141 is 128 + SIGPIPE."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 141
+
+
+def _no_command(session: Session, options: Options) -> int:
+    if options.yes("version"):
+        from pyke import __version__
+
+        session.out(f"pyke version {__version__}")
+    else:
+        from pyke.cli import usage
+
+        session.out(usage.overview())
+    return 0
+
+
+GLOBAL = Command(
+    "",
+    "COMMAND",
+    "",
+    _no_command,
+    [
+        Flag("debug", "D", BOOL, ""),
+        Flag("host", "H", STRING, ""),
+        Flag("root", "", STRING, ""),
+        Flag("version", "v", BOOL, ""),
+    ],
+    maximum=None,
+    passes_rest=True,
+)
+
+
+def _run(words: list[str]) -> int:
+    session = Session()
+    try:
+        options = parse(GLOBAL, words)
+        host = options.text("host") or ("" if options.given("root") else os.environ.get("PYKE_HOST", ""))
+        session = Session(options.text("root"), host, debug=options.yes("debug"))
+        if not options.arguments:
+            return _no_command(session, options)
+        return _dispatch(session, options.arguments)
+    except HelpWanted:
+        from pyke.cli import usage
+
+        session.out(usage.overview())
+        return 0
+    except UsageError as error:
+        session.fail(error)
+        return error.exit_status
+
+
+def _dispatch(session: Session, words: list[str]) -> int:
+    name, rest = commands.find(words)
+    if name in commands.GROUPS:
+        return _group(session, name, rest)
+    if not name:
+        return _from_plugin(session, words)
+    return run_command(session, commands.load(name), rest)
+
+
+def run_command(session: Session, command: Command, words: list[str]) -> int:
+    """Parse a command's line and run it, with its errors told in one line each."""
+    try:
+        return command.run(session, parse(command, words))
+    except HelpWanted:
+        from pyke.cli import usage
+
+        session.out(usage.command_help(command))
+        return 0
+    except UsageError as error:
+        session.fail(error)
+        return error.exit_status
+    except PykeError as error:
+        session.fail(error)
+        return 125 if command.name in USES_RUN_STATUS else 1
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        session.fail(_readable(error))
+        return 125 if command.name in USES_RUN_STATUS else 1
+
+
+def _readable(error: OSError) -> PykeError:
+    """An OSError that nobody foresaw, as Docker words it: "open FILE: no such file or directory"."""
+    reason = (error.strerror or str(error)).lower()
+    return PykeError(f"open {error.filename}: {reason}" if error.filename else reason)
+
+
+def _group(session: Session, group: str, rest: list[str]) -> int:
+    from pyke.cli import usage
+
+    if rest and rest[0] not in ("--help", "-h"):
+        write(2, f"pyke: unknown command: pyke {group} {rest[0]}\n\nUsage:  pyke {group} COMMAND\n\nSee 'pyke {group} --help'.\n")
+        return 1
+    write(1 if rest else 2, usage.group_help(group) + "\n")
+    return 0
+
+
+def _from_plugin(session: Session, words: list[str]) -> int:
+    """Try the commands that plugins offer: they are looked for only when nothing built in has the name."""
+    from pyke.cli import extensions
+
+    function = extensions.command(words[0], session.layout)
+    if function is None:
+        session.note(f"pyke: '{words[0]}' is not a pyke command.\nSee 'pyke --help'")
+        return 1
+    try:
+        return int(function(words[1:]) or 0)
+    except PykeError as error:
+        session.fail(error)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
