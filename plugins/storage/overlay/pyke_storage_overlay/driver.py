@@ -11,6 +11,7 @@ What is listed was renamed into its place when it was whole and on the disk, so 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -74,8 +75,7 @@ class OverlayDriver(StorageDriver):
         if not os.path.isdir(place):
             with self._staged(os.path.basename(place)) as staged:
                 size = _unpack(layer, source, staged)
-                with suppress(FileExistsError, OSError):  # another call was quicker, with the same layer
-                    os.rename(staged, place)
+                _rename_unless_there(staged, place)
                 _sync_directory(self._layers)
                 return size
         for _ in source.rest():
@@ -224,6 +224,14 @@ def _unpack(layer: LayerRequest, source: Source, staged: str) -> int:
     finally:
         os.close(root)
     return size
+
+
+def _rename_unless_there(staged: str, place: str) -> None:
+    try:
+        os.rename(staged, place)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # another call was quicker, with the same layer
+            raise
 
 
 def _kernel_has_overlay() -> bool:
