@@ -1,0 +1,126 @@
+"""Those who are attached to a container: each a connection of its own, with a bounded buffer for what it has not yet read."""
+
+from __future__ import annotations
+
+import struct
+from _socket import MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR
+
+from pyke.runtime.loop import now
+from pyke.sockets import Socket
+
+FULL = 1024 * 1024  # bytes unread by a client from which on the container is held back
+STALL = 5.0  # seconds without a byte read after which a client that holds the container back is let go
+FRAME = struct.Struct(">BxxxL")  # the Engine API's attach stream: stream, three zeros, length
+
+NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+
+
+class DetachKeys:
+    """Finds the sequence of keys by which a client leaves, and passes on all else; a part of the sequence is passed on when it fails."""
+
+    __slots__ = ("_keys", "_matched")
+
+    def __init__(self, keys: bytes) -> None:
+        self._keys, self._matched = keys, 0
+
+    def feed(self, typed: bytes) -> tuple[bytes, bool]:
+        """What goes on to the container, and whether the client leaves."""
+        if not self._keys or (not self._matched and self._keys[0] not in typed):
+            return typed, False
+        passed = bytearray()
+        for byte in typed:
+            if byte != self._keys[self._matched]:
+                passed += self._keys[: self._matched]
+                self._matched = 0
+            if byte != self._keys[self._matched]:
+                passed.append(byte)
+                continue
+            self._matched += 1
+            if self._matched == len(self._keys):
+                self._matched = 0
+                return bytes(passed), True
+        return bytes(passed), False
+
+    def finish(self) -> bytes:
+        """The part of the sequence that was typed when the client ended."""
+        begun, self._matched = self._keys[: self._matched], 0
+        return begun
+
+
+class Client:
+    """An attached client. Its connection is never made non-blocking (others may hold it too): each call says MSG_DONTWAIT."""
+
+    __slots__ = ("_connection", "_framed", "_pending", "_progress", "descriptor", "is_closing", "keys", "size", "types", "wants")
+
+    def __init__(self, connection: Socket, streams: list[str], framed: bool, keys: bytes) -> None:
+        self._connection, self._framed = connection, framed
+        self.descriptor = connection.fileno()
+        self.wants = {NUMBERS[stream] for stream in streams}
+        self.types = "stdin" in streams  # and has not ended its input
+        self.keys = DetachKeys(keys)
+        self._pending: list[bytes | memoryview] = []
+        self.size = 0  # of what is pending, in bytes
+        self._progress = now()
+        self.is_closing = False  # leaves as soon as it has read what is pending
+
+    def send(self, stream: int, chunk: bytes) -> None:
+        """Send what the container printed, now or later. OSError when the client is gone."""
+        if stream not in self.wants or self.is_closing:
+            return
+        parts: list[bytes | memoryview] = [FRAME.pack(stream, len(chunk)), chunk] if self._framed else [chunk]
+        if not self._pending:
+            self._progress = now()
+        self._pending += parts
+        self.size += sum(map(len, parts))
+        if len(self._pending) == len(parts):
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what the connection takes of what is pending. OSError when the client is gone."""
+        while self._pending:
+            try:
+                sent = self._connection.sendmsg(self._pending[:16], [], MSG_DONTWAIT | MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            self._progress = now()
+            self.size -= sent
+            self._forget(sent)
+
+    def _forget(self, sent: int) -> None:
+        done = 0
+        for part in self._pending:
+            if sent < len(part):
+                break
+            sent -= len(part)
+            done += 1
+        del self._pending[:done]
+        if sent:
+            self._pending[0] = memoryview(self._pending[0])[sent:]
+
+    def receive(self, size: int) -> bytes | None:
+        """What the client typed; b"" is its end, None: nothing now."""
+        try:
+            return self._connection.recv(size, MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    @property
+    def is_full(self) -> bool:
+        return self.size >= FULL
+
+    def idle(self) -> float:
+        """Seconds since it last read a byte of what is pending; 0 when nothing is."""
+        return now() - self._progress if self._pending else 0.0
+
+    def close(self) -> None:
+        """End the connection. What it still sent is read first: closing with unread input would make the kernel reset it."""
+        try:
+            self._connection.shutdown(SHUT_WR)
+            for _ in range(64):
+                if not self.receive(65536):
+                    break
+        except OSError:
+            pass
+        self._connection.close()

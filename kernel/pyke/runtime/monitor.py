@@ -1,0 +1,391 @@
+"""One process for each container: its parent, the owner of its stdio, log and exit status. It survives the engine.
+
+The story is `watch_over`: a child is born, becomes ready, is let go, prints, is attached to, and ends; its end is recorded before
+anybody is told. What passes between an engine and a monitor is described in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import time
+from _socket import MSG_DONTWAIT, SOCK_SEQPACKET
+
+from pyke import sockets
+from pyke.runtime import init, linux
+from pyke.runtime.clients import Client
+from pyke.runtime.control import Peer
+from pyke.runtime.logfile import LogFile
+from pyke.runtime.loop import IN, Loop, now
+from pyke.runtime.stdio import Stdio, set_terminal_size
+from pyke.runtime.streams import Streams
+
+DRAIN = 2.0  # seconds that processes which outlive the container's first one may keep its pipes open, as Docker
+LINGER = 60.0  # seconds for which a client may pause while it reads what was printed before the end
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def watch_over(kind: str, directory: str, control: sockets.Socket, oom_score: int) -> None:
+    """Run the process that DIRECTORY/bundle.json describes, from its birth to its end. `kind` is "container" or "exec"."""
+    with open(os.path.join(directory, "bundle.json"), encoding="utf-8") as file:
+        bundle = json.load(file)
+    monitor = Monitor(kind, directory, bundle, oom_score)
+    monitor.listen(control)
+    try:
+        monitor.bear()
+        monitor.wait_for_end()
+    finally:
+        monitor.leave()
+
+
+class Monitor:
+    """The state of one watch. `phase` is created, ready, running, ended or failed."""
+
+    def __init__(self, kind: str, directory: str, bundle: dict[str, Any], oom_score: int) -> None:
+        self.is_exec = kind == "exec"
+        self.directory, self.bundle, self.oom_score = directory, bundle, oom_score
+        self.loop = Loop()
+        stdio = bundle["stdio"]
+        self.streams = Streams(
+            self.loop, _open_log(bundle.get("log")), is_terminal=stdio["tty"], stdin_once=stdio.get("stdin_once", False) or self.is_exec
+        )
+        self.peers: list[Peer] = []
+        self.phase = "created"
+        self.pid = 0
+        self.started = 0  # ns
+        self.size = (stdio.get("rows", 0), stdio.get("columns", 0))
+        self.terminal = -1
+        self.go = -1  # the end of a pipe by which init is let go
+        self.report: sockets.Socket | None = None  # init's words until its exec
+        self.failure: dict[str, Any] | None = None
+        self.status: int | None = None  # of the process that has ended, as a shell says it
+
+    # --- who listens ---------------------------------------------------------------------------------------------
+
+    def listen(self, control: sockets.Socket) -> None:
+        """Serve the engine that asked for this, and any later one at monitor.sock."""
+        self.listener = sockets.listen(os.path.join(self.directory, "monitor.sock"))
+        self.loop.watch(self.listener.fileno(), IN, lambda events: self._accept())
+        self.control = self._greet(control)
+        self.control.is_subscribed = True
+
+    def _accept(self) -> None:
+        self._greet(sockets.accept(self.listener))
+
+    def _greet(self, connection: sockets.Socket) -> Peer:
+        peer = Peer(self.loop, connection, self._answer, self._engine_left)
+        self.peers.append(peer)
+        return peer
+
+    def _engine_left(self, peer: Peer) -> None:
+        self.peers.remove(peer)
+        if peer is self.control and self.phase in ("created", "ready"):
+            self._abort()
+
+    def tell(self, event: dict[str, Any]) -> bool:
+        """Tell every engine that wants to know; whether there was one."""
+        subscribed = [peer for peer in self.peers if peer.is_subscribed]
+        for peer in subscribed:
+            peer.tell(event)
+        return any(peer in self.peers for peer in subscribed)
+
+    # --- from birth to exec --------------------------------------------------------------------------------------
+
+    def bear(self) -> None:
+        """Have the child. An exec's waits until it is let go: there is nothing to prepare meanwhile."""
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+        self._catch_children()
+        if self.is_exec:
+            self._become_ready()
+        else:
+            self._fork()
+
+    def _catch_children(self) -> None:
+        woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self.loop.watch(woken, IN, lambda events: self._reap(woken))
+
+    def _fork(self) -> None:
+        stdio = Stdio(self.bundle["stdio"])
+        report, init_report = sockets.pair(SOCK_SEQPACKET)
+        waiting, self.go = os.pipe()
+        try:
+            pid = init.fork_exec(self.bundle) if self.is_exec else init.fork(self.bundle)
+        except OSError as error:
+            self.failure = _failure(error)
+            return
+        if pid == 0:
+            self._become_init(stdio, init_report.detach(), waiting)
+        stdio.close_child_ends()
+        init_report.close()
+        os.close(waiting)
+        self.pid, self.report = pid, report
+        self.loop.watch(report.fileno(), IN, self._report_readable)
+        self._take(stdio)
+        self.tell({"event": "created", "pid": pid})
+
+    def _become_init(self, stdio: Stdio, report: int, waiting: int) -> None:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _set_oom_score(self.oom_score)
+            stdio.become()
+            if self.is_exec:
+                init.run_exec(self.bundle, report)
+            else:
+                init.run(self.bundle, report, waiting)
+        finally:
+            os._exit(125)
+
+    def _take(self, stdio: Stdio) -> None:
+        if stdio.stdin >= 0:
+            self.streams.set_input(stdio.stdin)
+        for number, end in ((1, stdio.stdout), (2, stdio.stderr)):
+            if end >= 0:
+                self.streams.add_output(end, number)
+
+    def _report_readable(self, events: int) -> None:
+        self._hear_init()
+
+    def _hear_init(self) -> bool:
+        """Init's next word, or its last: the socket ends with its exec. Whether there was one."""
+        assert self.report
+        try:
+            packet, descriptors = sockets.receive(self.report, 65536, MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            packet, descriptors = b"", []
+        if packet:
+            self._understand(json.loads(packet), descriptors)
+        else:
+            self._silence()
+        return True
+
+    def _understand(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        if message["event"] == "terminal":
+            self._take_terminal(descriptors[0])
+        elif message["event"] == "ready":
+            self._become_ready()
+        elif message["event"] == "failed":
+            self.failure = message
+
+    def _silence(self) -> None:
+        """Init has executed the program, or it is dead: its failure, or its being let go too early, tells which."""
+        assert self.report
+        self.loop.forget(self.report.fileno())
+        self.report.close()
+        self.report = None
+        if self.failure is None and self.phase == "ready" and self.go < 0:
+            self.phase, self.started = "running", time.time_ns()
+            self.tell({"event": "started", "time": self.started, "pid": self.pid})
+
+    def _become_ready(self) -> None:
+        self.phase = "ready"
+        self.tell({"event": "ready"})
+
+    def _take_terminal(self, master: int) -> None:
+        self.terminal = master
+        if self.size != (0, 0):
+            set_terminal_size(master, *self.size)
+        self.streams.add_output(os.dup(master), 1)
+        if self.bundle["stdio"]["stdin"]:
+            self.streams.set_input(os.dup(master))
+
+    def _let_go(self) -> None:
+        if self.is_exec:
+            self._fork()
+        if self.go >= 0:
+            os.write(self.go, b"g")
+        self._withhold()
+
+    def _withhold(self) -> None:
+        if self.go >= 0:
+            os.close(self.go)
+            self.go = -1
+
+    def _abort(self) -> None:
+        """It is not to start; what was begun ends."""
+        self.failure = self.failure or {"message": "the start was given up", "hint": "", "exit_status": 125}
+        self._withhold()
+        if self.pid and self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    # --- requests ------------------------------------------------------------------------------------------------
+
+    def _answer(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        operation = str(request.get("op"))
+        reply: dict[str, Any] = {"reply": operation, "error": None}
+        try:
+            handler = _OPERATIONS[operation]
+            reply.update(handler(self, peer, request, descriptors) or {})
+        except KeyError as error:
+            reply["error"] = f"the request {operation!r} is unknown or lacks {error}"
+        except (OSError, TypeError, ValueError) as error:
+            reply["error"] = str(error)
+        peer.tell(reply)
+
+    def _do_go(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        if self.phase != "ready":
+            raise ValueError(f"it cannot start: it is {self.phase}")
+        self._let_go()
+
+    def _do_abort(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        if self.phase in ("created", "ready"):
+            self._abort()
+
+    def _do_attach(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        connection = sockets.Socket(fileno=descriptors.pop(0)) if descriptors else None
+        if connection is None:
+            raise ValueError("an attach request comes with the client's connection")
+        keys = str(request.get("detach_keys", "")).encode()
+        client = Client(connection, request["streams"], bool(request["framed"]), keys)
+        if self.phase in ("ended", "failed"):
+            client.close()
+            raise ValueError("the process has ended")
+        self.streams.attach(client, base64.b64decode(request.get("early") or ""))
+
+    def _do_resize(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        self.size = (int(request["rows"]), int(request["columns"]))
+        if self.terminal >= 0:
+            set_terminal_size(self.terminal, *self.size)
+
+    def _do_signal(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        """Safe by its number: until this monitor has reaped it, nobody else can have it."""
+        if not self.pid or self.status is not None:
+            raise ProcessLookupError("the process has ended" if self.pid else "the process has not begun")
+        os.kill(self.pid, int(request["signal"]))
+
+    def _do_subscribe(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        peer.is_subscribed = True
+        return self._do_state(peer, request, descriptors)
+
+    def _do_state(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        return {"phase": self.phase, "pid": self.pid, "started": self.started}
+
+    # --- to the end ----------------------------------------------------------------------------------------------
+
+    def wait_for_end(self) -> None:
+        """Serve until the process has ended, or will never be."""
+        while self.status is None and not (self.failure and not self.pid):
+            self.loop.turn(self.streams.check_stalled())
+
+    def _reap(self, woken: int) -> None:
+        """Collect every child that has ended: ours, and those that were left to us as their subreaper."""
+        os.read(woken, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.pid:
+                code = os.waitstatus_to_exitcode(status)
+                self.status = code if code >= 0 else 128 - code
+
+    def leave(self) -> None:
+        """Drain, clean up, record and tell, in this order: who has been told may start the container anew, in the same places."""
+        while self.report and self._hear_init():
+            pass
+        if self.phase != "running":
+            self.failure = self.failure or {"message": "init was killed before it could start the command", "hint": "", "exit_status": 125}
+        self.streams.process_ended()
+        self._end_leftovers()
+        self._drain()
+        self.streams.close()
+        end: dict[str, Any] = {"exit_code": self.status, "oom_killed": self._remove_cgroup(), "time": time.time_ns()}
+        if self.failure:
+            self.phase, end = "failed", {"hint": "", "exit_status": 125, **self.failure, "event": "failed"}
+        else:
+            self.phase, end = "ended", {"event": "exited", **self._recorded(end)}
+        self._stop_listening()
+        if not self.tell(end) and self.phase == "ended" and self.bundle.get("wake"):
+            _wake(self.bundle["wake"])
+        self.streams.linger(LINGER)
+
+    def _end_leftovers(self) -> None:
+        """With the host's PID namespace, children outlive the first process. An exec's cgroup is the container's, and lives on."""
+        if not self.is_exec:
+            init.cgroup(self.bundle).kill_all()
+
+    def _drain(self) -> None:
+        """Read what was printed before the end, however slowly that goes, and for a short time what leftovers still print."""
+        deadline = now() + DRAIN
+        while self.streams.has_outputs and (self.streams.is_owed or now() < deadline):
+            wait = self.streams.check_stalled()
+            self.loop.turn(wait if wait is not None else max(0.01, deadline - now()))
+
+    def _remove_cgroup(self) -> bool:
+        """Remove the cgroup; whether the container ran out of memory. What cannot be removed is left to the engine's sweep."""
+        oom_killed = False
+        if not self.is_exec:
+            cgroup = init.cgroup(self.bundle)
+            with contextlib.suppress(OSError):
+                oom_killed = cgroup.oom_events() > 0
+            with contextlib.suppress(OSError):
+                cgroup.remove()
+        return oom_killed
+
+    def _recorded(self, end: dict[str, Any]) -> dict[str, Any]:
+        """Leave `end` behind for an engine that is away, atomically, but without fsync(2): if the machine goes down, it is over anyway.
+
+        A full disk must not lose the status: the run directory, in memory, takes it then.
+        """
+        for path in () if self.is_exec else (self.bundle["exit_record"], os.path.join(self.directory, "exit.json")):
+            with contextlib.suppress(OSError):
+                with open(path + ".new", "w", encoding="utf-8") as file:
+                    json.dump(end, file)
+                os.replace(path + ".new", path)
+                break
+        return end
+
+    def _stop_listening(self) -> None:
+        """After the record is there: an engine that cannot connect any more looks for it."""
+        self.loop.forget(self.listener.fileno())
+        self.listener.close()
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.directory, "monitor.sock"))
+
+
+_OPERATIONS = {
+    "go": Monitor._do_go,
+    "abort": Monitor._do_abort,
+    "attach": Monitor._do_attach,
+    "resize": Monitor._do_resize,
+    "signal": Monitor._do_signal,
+    "subscribe": Monitor._do_subscribe,
+    "state": Monitor._do_state,
+}
+
+
+def _open_log(wish: dict[str, Any] | None) -> LogFile | None:
+    if not wish or wish["driver"] == "none":
+        return None
+    return LogFile(wish["path"], wish.get("max_size") or 0, wish.get("max_file") or 1, wish.get("extra"))
+
+
+def _failure(error: OSError) -> dict[str, Any]:
+    where = f": {error.filename}" if error.filename else ""
+    return {"message": f"the container's process could not be created: {error.strerror}{where}", "hint": "", "exit_status": 125}
+
+
+def _set_oom_score(score: int) -> None:
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(str(score))
+
+
+def _wake(argv: list[str]) -> None:
+    """Start an engine, which finds the exit record."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    actions = [(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)]
+    with contextlib.suppress(OSError):  # then the next command starts one
+        os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions, setsid=True)
