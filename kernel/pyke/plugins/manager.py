@@ -107,7 +107,8 @@ class Plugins:
         noun, official = FAMILIES[family].noun, next(iter(FAMILIES[family].official), "")
         if reasons:
             raise PykeError(f"no installed {noun} works on this host: {'; '.join(reasons)}", hint="pyke plugin ls")
-        raise NotInstalled(f"no {noun} is installed", hint=f"pip install {FAMILIES[family].distribution(official)}" if official else "pyke plugin ls")
+        hint = f"pip install {FAMILIES[family].distribution(official)}" if official else "pyke plugin ls"
+        raise NotInstalled(f"no {noun} is installed", hint=hint)
 
     def close(self, timeout: float = 2.0) -> None:
         """Give plugins `timeout` seconds to take what they were to be told, and let the idle threads end."""
