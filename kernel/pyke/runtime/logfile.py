@@ -166,15 +166,15 @@ class LogFile:
                 written += os.write(self._descriptor, records[written:] if written else records)
         except OSError as error:
             self._reason = os.strerror(error.errno or errno.EIO)
-            self._cut_back()
+            self._cut_back(written)
             return False
-        self._size += written
+        self._size = os.fstat(self._descriptor).st_size  # asked, not counted: somebody may have truncated it
         return True
 
-    def _cut_back(self) -> None:
+    def _cut_back(self, written: int) -> None:
         """A full disk takes a part of a record: leave only whole ones behind."""
         try:
-            os.ftruncate(self._descriptor, self._size)
+            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
         except OSError:
             self._close()
 
@@ -203,10 +203,12 @@ class LogFile:
         return self._open()
 
     def _open(self) -> bool:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             self._descriptor = os.open(self._path, flags, 0o640)
             self._size = os.fstat(self._descriptor).st_size
+            if self._size and os.pread(self._descriptor, 1, self._size - 1) != _NEWLINE:
+                os.write(self._descriptor, _NEWLINE)  # an earlier monitor was killed in the middle of a record
         except OSError as error:
             self._reason = os.strerror(error.errno or errno.EIO)
             self._retry_at = time.monotonic() + RETRY_INTERVAL
