@@ -1,0 +1,111 @@
+"""Resource limits of HostConfig (and of `update`) → `Limits`, with Docker's checks (daemon/daemon_unix.go's order)."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from pyke.errors import InvalidRequest
+from pyke.http.fields import Fields
+from pyke.model import Limits
+
+MINIMUM_MEMORY = 6 << 20
+ULIMITS = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
+           "sigpending", "stack")  # fmt: skip
+
+NOT_ENFORCED = (
+    "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
+    "CpuRealtimePeriod", "CpuRealtimeRuntime", "KernelMemory", "KernelMemoryTCP",
+)  # fmt: skip
+
+
+def limits(fields: Fields) -> Limits:
+    """All limits. Raises `InvalidRequest` for what Docker refuses."""
+    found = Limits(
+        memory=fields.integer("Memory"),
+        memory_swap=fields.integer("MemorySwap"),
+        memory_reservation=fields.integer("MemoryReservation"),
+        memory_swappiness=_swappiness(fields),
+        oom_kill_disable=fields.flag("OomKillDisable"),
+        nano_cpus=fields.integer("NanoCpus"),
+        cpu_period=fields.integer("CpuPeriod"),
+        cpu_quota=fields.integer("CpuQuota"),
+        cpu_shares=fields.integer("CpuShares"),
+        cpuset_cpus=fields.text("CpusetCpus"),
+        cpuset_mems=fields.text("CpusetMems"),
+        blkio_weight=fields.integer("BlkioWeight"),
+        pids=max(fields.integer("PidsLimit"), 0),
+        ulimits=_ulimits(fields),
+    )
+    _check_memory(found)
+    _check_cpu(found)
+    if found.blkio_weight and not 10 <= found.blkio_weight <= 1000:
+        raise InvalidRequest("Range of blkio weight is from 10 to 1000")
+    return found
+
+
+def warnings(fields: Fields) -> list[str]:
+    """A line for each limit that was asked for and will not be kept."""
+    return [f"pyke does not enforce {key}. Limitation discarded." for key in NOT_ENFORCED if fields.is_set(key)]
+
+
+def _swappiness(fields: Fields) -> int | None:
+    value = fields.optional_integer("MemorySwappiness")
+    if value is None or value == -1:
+        return None
+    if not 0 <= value <= 100:
+        raise InvalidRequest(f"Invalid value: {value}, valid memory swappiness range is 0-100")
+    return value
+
+
+def _check_memory(found: Limits) -> None:
+    if found.memory < 0 or found.memory_reservation < 0 or found.memory_swap < -1:
+        raise InvalidRequest("a memory limit cannot be negative")
+    if 0 < found.memory < MINIMUM_MEMORY:
+        raise InvalidRequest("Minimum memory limit allowed is 6MB")
+    if found.memory_swap > 0 and not found.memory:
+        raise InvalidRequest("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if 0 < found.memory_swap < found.memory:
+        raise InvalidRequest("Minimum memoryswap limit should be larger than memory limit, see usage")
+    if 0 < found.memory_reservation < MINIMUM_MEMORY:
+        raise InvalidRequest("Minimum memory reservation allowed is 6MB")
+    if found.memory and found.memory_reservation > found.memory:
+        raise InvalidRequest("Minimum memory limit can not be less than memory reservation limit, see usage")
+
+
+def _check_cpu(found: Limits) -> None:
+    available = os.cpu_count() or 1
+    if found.nano_cpus and (found.cpu_period or found.cpu_quota):
+        other = "CPU Period" if found.cpu_period else "CPU Quota"
+        raise InvalidRequest(f"Conflicting options: Nano CPUs and {other} cannot both be set")
+    if found.nano_cpus and not 10**7 <= found.nano_cpus <= available * 10**9:
+        raise InvalidRequest(f"Range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available")
+    if found.cpu_period and not 1000 <= found.cpu_period <= 1_000_000:
+        raise InvalidRequest("CPU cfs period cannot be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if 0 < found.cpu_quota < 1000:
+        raise InvalidRequest("CPU cfs quota cannot be less than 1ms (i.e. 1000)")
+    if found.cpu_shares < 0:
+        raise InvalidRequest(f"invalid CPU shares ({found.cpu_shares}): value must be a positive integer")
+    _check_set(found.cpuset_cpus, "cpus", available)
+    _check_set(found.cpuset_mems, "mems", None)
+
+
+def _check_set(text: str, what: str, available: int | None) -> None:
+    """A list of numbers and ranges, as cpuset(7) has it: "0-2,7"."""
+    if not text:
+        return
+    if not re.fullmatch(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", text):
+        raise InvalidRequest(f"Invalid value {text} for cpuset {what}")
+    highest = max(int(number) for number in re.findall(r"\d+", text))
+    if available is not None and highest >= available:
+        raise InvalidRequest(f"Requested CPUs are not available - requested {text}, available: 0-{available - 1}")
+
+
+def _ulimits(fields: Fields) -> tuple[tuple[str, int, int], ...]:
+    found = tuple((each.text("Name").lower(), each.integer("Soft"), each.integer("Hard")) for each in fields.objects("Ulimits"))
+    for name, soft, hard in found:
+        if name not in ULIMITS:
+            raise InvalidRequest(f"invalid ulimit type: {name}", hint=f"one of {', '.join(ULIMITS)}")
+        if min(soft, hard) < -1 or (hard != -1 and (soft == -1 or soft > hard)):
+            raise InvalidRequest(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
+    return found

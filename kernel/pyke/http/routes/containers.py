@@ -1,0 +1,101 @@
+"""Containers: listing, creating, looking at, changing, deleting."""
+
+from __future__ import annotations
+
+from pyke.errors import InvalidRequest, NoSuchImage
+from pyke.http import filters
+from pyke.http.exchange import NO_CONTENT, Reply, Request, json_reply
+from pyke.http.requests.create import Installed, container_spec
+from pyke.http.router import Routes
+from pyke.http.shapes import container as shapes
+from pyke.http.shapes.summary import summary
+from pyke.http.shapes.system import ARCHITECTURES, drivers_by_family
+from pyke.model import Container, ContainerSpec
+
+
+def list_containers(request: Request) -> Reply:
+    query, engine = request.query, request.engine
+    wanted = query.filters()
+    limit = query.integer("limit") or 0
+    for old in ("before", "since"):  # as parameters, from before there were filters
+        if query.text(old):
+            wanted.setdefault(old, []).append(query.text(old))
+    found = engine.containers.all()
+    if not (query.flag("all") or limit > 0 or "status" in wanted or "exited" in wanted or {"before", "since"} & set(wanted)):
+        found = [each for each in found if each.state.is_running or each.state.status == "restarting"]
+    found = filters.containers(engine, wanted, found)
+    found = found[:limit] if limit > 0 else found
+    return json_reply([_summary(request, each) for each in found])
+
+
+def _summary(request: Request, container: Container) -> dict[str, object]:
+    shaped = summary(container, request.version)
+    if request.query.flag("size"):
+        shaped["SizeRw"], shaped["SizeRootFs"] = request.engine.containers.size(container)
+    return shaped
+
+
+def create(request: Request) -> Reply:
+    drivers = drivers_by_family(request.engine)
+    installed = Installed(drivers.get("log", ()), drivers.get("runtime", ()))
+    spec, warnings = container_spec(request.json(), request.version, installed)
+    _check_platform(request, spec)
+    created = request.engine.containers.create(spec, name=request.query.text("name"), caller=request.caller)
+    return json_reply({"Id": created.id, "Warnings": [*warnings, *created.warnings]}, 201)
+
+
+def _check_platform(request: Request, spec: ContainerSpec) -> None:
+    """An image of another platform than the one asked for is, for the client, one that has to be pulled."""
+    wanted = request.query.text("platform").lower()
+    if not wanted:
+        return
+    image = request.engine.images.get(spec.image)
+    parts = wanted.split("/")
+    architecture = ARCHITECTURES.get(parts[1], parts[1]) if len(parts) > 1 else image.architecture
+    if (parts[0], architecture) != (image.os, image.architecture):
+        raise NoSuchImage(
+            f"image with reference {spec.image} was found but does not provide the specified platform ({wanted})",
+            hint=f"pyke pull --platform {wanted} {spec.image}",
+        )
+
+
+def inspect(request: Request) -> Reply:
+    container = request.engine.containers.get(request["name"])
+    return json_reply(shapes.inspect(request.engine, container, request.version, with_size=request.query.flag("size")))
+
+
+def rename(request: Request) -> Reply:
+    name = request.query.text("name")
+    if not name:
+        raise InvalidRequest("Neither old nor new names may be empty", hint="pyke rename OLD NEW")
+    request.engine.containers.rename(request["name"], name, caller=request.caller)
+    return NO_CONTENT
+
+
+def remove(request: Request) -> Reply:
+    query = request.query
+    if query.flag("link"):
+        raise InvalidRequest("pyke has no links that could be removed by themselves", hint=f"pyke rm {request['name']}")
+    request.engine.containers.remove(request["name"], force=query.flag("force"), volumes=query.flag("v"), caller=request.caller)
+    return NO_CONTENT
+
+
+def prune(request: Request) -> Reply:
+    pruned = request.engine.containers.prune(request.query.filters(), caller=request.caller)
+    return json_reply({"ContainersDeleted": list(pruned.deleted) or None, "SpaceReclaimed": pruned.reclaimed})
+
+
+def top(request: Request) -> Reply:
+    titles, rows = request.engine.containers.top(request["name"], request.query.text("ps_args") or "-ef")
+    return json_reply({"Titles": list(titles), "Processes": [list(row) for row in rows]})
+
+
+ROUTES: Routes = {
+    ("GET", "/containers/json"): list_containers,
+    ("POST", "/containers/create"): create,
+    ("POST", "/containers/prune"): prune,
+    ("GET", "/containers/{name}/json"): inspect,
+    ("GET", "/containers/{name}/top"): top,
+    ("POST", "/containers/{name}/rename"): rename,
+    ("DELETE", "/containers/{name}"): remove,
+}

@@ -1,0 +1,156 @@
+"""What a container prints and reads: attach, logs, resize."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+
+from pyke.errors import Conflict, InvalidRequest, PykeError
+from pyke.http.exchange import Hijack, Reply, Request, Stream
+from pyke.http.facade import LogRecord
+from pyke.http.moments import moment
+from pyke.http.router import Routes
+from pyke.http.shapes.times import rfc3339_fixed
+from pyke.http.versions import Version
+from pyke.model import Container
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+NAMES_MULTIPLEXED = Version(1, 42)
+STREAM_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+BATCH = 64 << 10  # bytes of log that are sent at once
+
+
+def attach(request: Request) -> Hijack:
+    """Docker's attach: the connection becomes the container's."""
+    query = request.query
+    container = _attachable(request.engine.containers.get(request["name"]))
+    streams = {name for name in STREAM_NUMBERS if query.flag(name)} if query.flag("stream") else set()
+    printed = query.flag("logs")
+    if not streams and not printed:
+        raise InvalidRequest("either logs or stream must be asked for", hint=f"pyke logs {container.name}")
+    framed = not container.spec.tty
+
+    def take(client: socket.socket, early: bytes) -> None:
+        containers = request.engine.containers
+        with client_told(client, framed):
+            containers.attach(
+                container.id,
+                client,
+                early=early,
+                streams=streams - ({"stdin"} if not container.spec.open_stdin else set()),
+                framed=framed,
+                detach_keys=query.text("detachKeys"),
+                logs=printed,
+            )
+
+    return Hijack(take, stream_type(request.version, framed))
+
+
+def _attachable(container: Container) -> Container:
+    if container.state.status == "paused":
+        raise Conflict(f"container {container.id} is paused, unpause the container before attach", hint=f"pyke unpause {container.name}")
+    if container.state.status == "restarting":
+        raise Conflict(
+            f"container {container.id} is restarting, wait until the container is running", hint=f"pyke ps --filter id={container.id}"
+        )
+    return container
+
+
+class client_told:
+    """After the head of a hijacked reply there is no status any more: an error is told on the stream itself."""
+
+    def __init__(self, client: socket.socket, framed: bool) -> None:
+        self._client, self._framed = client, framed
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, PykeError):
+            return False
+        text = f"{error.message}\r\n".encode()
+        try:
+            self._client.sendall(frame("stderr", text) if self._framed else text)
+        except OSError:
+            return True  # nobody is left to be told
+        return True
+
+
+def logs(request: Request) -> Stream:
+    query = request.query
+    container = request.engine.containers.get(request["name"])
+    stdout, stderr, follow = query.flag("stdout"), query.flag("stderr"), query.flag("follow")
+    if not stdout and not stderr:
+        raise InvalidRequest("Bad parameters: you must choose at least one stream")
+    if container.spec.log.driver == "none":
+        raise PykeError("configured logging driver does not support reading", hint="pyke run --log-driver json-file ...")
+    records = request.engine.containers.logs(
+        container.id,
+        stdout=stdout,
+        stderr=stderr,
+        follow=follow,
+        tail=_tail(query.text("tail")),
+        since=moment(query.text("since")),
+        until=moment(query.text("until")),
+    )
+    framed = not container.spec.tty
+    pieces = _pieces(records, framed, query.flag("timestamps"), query.flag("details"))
+    return Stream(pieces if follow else batched(pieces), stream_type(request.version, framed), cancel=records.close)
+
+
+def _tail(text: str) -> int | None:
+    """The number of lines; None for all. Docker reads what is not a number as all of them, too."""
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def _pieces(records: Iterable[LogRecord], framed: bool, with_time: bool, with_details: bool) -> Iterator[bytes]:
+    for record in records:
+        data = record.data
+        if with_details:
+            details = ",".join(f"{key}={value}" for key, value in sorted(record.extra.items()))
+            data = f"{details} ".encode() + data
+        if with_time:
+            data = f"{rfc3339_fixed(record.time)} ".encode() + data
+        yield frame(record.stream, data) if framed else data
+
+
+def batched(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Small pieces put together: a system call for each line of a log costs more than the line."""
+    batch, size = [], 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece)
+        if size >= BATCH:
+            yield b"".join(batch)
+            batch, size = [], 0
+    yield b"".join(batch)
+
+
+def frame(stream: str, data: bytes) -> bytes:
+    """Docker's frame: a byte for the stream, three zeros, the length in four bytes, the data."""
+    return bytes((STREAM_NUMBERS[stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+
+
+def stream_type(version: Version, framed: bool) -> str:
+    return MULTIPLEXED if framed and version >= NAMES_MULTIPLEXED else RAW
+
+
+def resize(request: Request) -> Reply:
+    rows, columns = terminal_size(request)
+    request.engine.containers.resize(request["name"], rows, columns)
+    return Reply(200)
+
+
+def terminal_size(request: Request) -> tuple[int, int]:
+    """Rows and columns, from `h` and `w`."""
+    rows, columns = request.query.integer("h"), request.query.integer("w")
+    if rows is None or columns is None or not (0 <= rows <= 65535 and 0 <= columns <= 65535):
+        raise InvalidRequest("the parameters h and w must be the rows and columns of a terminal")
+    return rows, columns
+
+
+ROUTES: Routes = {
+    ("POST", "/containers/{name}/attach"): attach,
+    ("GET", "/containers/{name}/logs"): logs,
+    ("POST", "/containers/{name}/resize"): resize,
+}

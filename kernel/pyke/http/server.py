@@ -1,0 +1,169 @@
+"""The listener: a unix socket where Docker's clients connect, a thread for each of them."""
+
+from __future__ import annotations
+
+import grp
+import logging
+import os
+import select
+import socket
+import stat
+import threading
+import time
+
+from pyke.errors import EngineUnavailable, PykeError
+from pyke.http.connection import Connection
+from pyke.http.exchange import error_reply
+from pyke.http.facade import Engine
+from pyke.http.hangups import Hangups
+from pyke.http.routes import all_routes
+
+log = logging.getLogger("pyke.http")
+
+GROUPS = ("pyke", "docker")  # the first that exists may connect
+MAX_CONNECTIONS = 512
+BACKLOG = 128
+
+
+def listen(path: str) -> socket.socket:
+    """A listening socket at `path`, for root and the group `pyke` (or `docker`), mode 0660.
+
+    It is made under a temporary name and renamed, so that whoever can connect is served, and a stale socket of an engine that died is
+    replaced. Reached through the directory's descriptor, because a socket's own path must be shorter than 108 bytes (unix(7)).
+    """
+    directory, name = os.path.split(path)
+    os.makedirs(directory, mode=0o711, exist_ok=True)
+    handle = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    temporary = f"{name}.{os.getpid()}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(f"/proc/self/fd/{handle}/{temporary}")
+        os.chown(temporary, -1, _group(), dir_fd=handle)
+        os.chmod(temporary, 0o660, dir_fd=handle)
+        listener.listen(BACKLOG)
+        os.rename(temporary, name, src_dir_fd=handle, dst_dir_fd=handle)
+    except OSError as error:
+        listener.close()
+        raise PykeError(f"cannot listen on {path}: {error.strerror}", hint=f"ls -ld {directory}") from error
+    finally:
+        os.close(handle)
+    return listener
+
+
+def inherited(descriptor: int) -> socket.socket:
+    """A listening socket that somebody else made, such as systemd (sd_listen_fds(3)). Raises `PykeError` if it is none."""
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        raise PykeError(f"descriptor {descriptor} is not a socket", hint="systemctl status pyke.socket")
+    listener = socket.socket(fileno=descriptor)
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise PykeError(f"descriptor {descriptor} is not a listening socket", hint="systemctl status pyke.socket")
+    return listener
+
+
+class Server:
+    """Serves an engine on a listening socket: one that is handed in, or one at the engine's own path, from `start` to `stop`."""
+
+    def __init__(self, engine: Engine, listener: socket.socket | None = None, *, max_connections: int = MAX_CONNECTIONS) -> None:
+        self._engine = engine
+        self._router = all_routes(engine)
+        self._listener = listener or listen(engine.layout.socket)
+        self._max_connections = max_connections
+        self._thread = threading.Thread(target=self._run, name="accept", daemon=True)
+        self._hangups = Hangups()
+        self._changed = threading.Condition()
+        self._connections: set[Connection] = set()
+        self._is_stopping = False
+        self._wake = os.eventfd(0)
+        self.last_used = time.monotonic()  # when the last connection ended, for an engine that leaves when it is idle
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected; those whose connection was handed over to a monitor are not counted."""
+        return len(self._connections)
+
+    def start(self) -> None:
+        """Accept and serve from now on."""
+        self._thread.start()
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Accept nobody any more, let running requests end within `grace` seconds, then cut what is left. Once."""
+        self._is_stopping = True
+        os.eventfd_write(self._wake, 1)  # not shutdown(2): a listener that systemd made must stay usable for the next engine
+        self._thread.join()
+        with self._changed:
+            for connection in self._connections:
+                if not connection.is_busy:
+                    connection.cut()
+            self._changed.wait_for(lambda: not self._connections, grace)
+            for connection in self._connections:
+                connection.cut()
+            is_quiet = self._changed.wait_for(lambda: not self._connections, grace)
+        if is_quiet:
+            self._hangups.close()
+
+    def _run(self) -> None:
+        self._listener.setblocking(False)
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while not self._is_stopping:
+            poll.poll()
+            self._accept()
+        self._listener.close()
+        os.close(self._wake)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except BlockingIOError:
+            return  # its client is gone already, or we were woken to stop
+        except OSError as error:
+            self._accept_failed(error)
+            return
+        self._begin(client)
+
+    def _begin(self, client: socket.socket) -> None:
+        if len(self._connections) >= self._max_connections:
+            _turn_away(client, self._max_connections)
+            return
+        connection = Connection(self._engine, self._router, self._hangups, client)
+        with self._changed:
+            self._connections.add(connection)
+        threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True).start()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            connection.run()
+        except Exception:
+            log.exception("a connection failed")
+        finally:
+            with self._changed:
+                self._connections.discard(connection)
+                self.last_used = time.monotonic()
+                self._changed.notify_all()
+
+    def _accept_failed(self, error: OSError) -> None:
+        """Out of descriptors or memory: say so, and give others the time to free some."""
+        log.error("cannot accept a connection: %s", error)
+        time.sleep(0.1)
+
+
+def _turn_away(client: socket.socket, limit: int) -> None:
+    """Answer 503, without waiting for the request."""
+    body = error_reply(EngineUnavailable(f"the engine serves {limit} connections already", hint="try again later")).body
+    head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    with client:
+        client.setblocking(False)
+        try:
+            client.send(head.encode("ascii") + body)
+        except OSError:
+            return  # it is gone already
+
+
+def _group() -> int:
+    for name in GROUPS:
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            continue
+    return 0

@@ -1,0 +1,72 @@
+"""A container as `ps` lists it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pyke.http.shapes.config import all_exposed
+from pyke.http.shapes.container import mount, networks
+from pyke.http.shapes.times import human_duration
+from pyke.http.versions import Version
+from pyke.model import Container
+
+Json = dict[str, Any]
+
+
+def summary(container: Container, version: Version) -> Json:
+    """One entry of /containers/json."""
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.image_name,
+        "ImageID": container.image_id,
+        "Command": command_line(container.argv),
+        "Created": container.created // 10**9,
+        "Ports": ports(container),
+        "Labels": {**container.image_config.labels, **container.spec.labels},
+        "State": container.state.status,
+        "Status": status(container, time.time_ns()),
+        "HostConfig": {"NetworkMode": container.spec.network_mode},
+        "NetworkSettings": {"Networks": networks(container, version)},
+        "Mounts": [mount(each) for each in container.mounts],
+    }
+
+
+def status(container: Container, now: int) -> str:
+    """The sentence in the column STATUS."""
+    state = container.state
+    up, since = human_duration(now - state.started_at), human_duration(now - state.finished_at)
+    if state.status == "created":
+        return "Created"
+    if state.status == "removing":
+        return "Removal In Progress"
+    if state.status == "dead":
+        return "Dead"
+    if state.status == "restarting":
+        return f"Restarting ({state.exit_code}) {since} ago"
+    if state.is_running:
+        return f"Up {up} (Paused)" if state.status == "paused" else f"Up {up}"
+    return f"Exited ({state.exit_code}) {since} ago" if state.finished_at else ""
+
+
+def command_line(argv: tuple[str, ...]) -> str:
+    """The command in one line; words with blanks are quoted as Docker does it."""
+    return " ".join(f"'{word}'" if " " in word and index else word for index, word in enumerate(argv))
+
+
+def ports(container: Container) -> list[Json]:
+    """Published ports, then those that are only exposed; none of them unless it runs."""
+    if not container.state.is_running:
+        return []
+    published = [port for endpoint in container.endpoints for port in endpoint.ports]
+    found = [
+        {"IP": port.host_ip or "0.0.0.0", "PrivatePort": port.container_port, "PublicPort": port.host_port, "Type": port.protocol}
+        for port in published
+    ]
+    taken = {f"{port.container_port}/{port.protocol}" for port in published}
+    for text in all_exposed(container):
+        number, _, protocol = text.partition("/")
+        if text not in taken and number.isdecimal():
+            found.append({"PrivatePort": int(number), "Type": protocol or "tcp"})
+    return found

@@ -1,0 +1,183 @@
+"""Bytes of HTTP/1.1 on one connection: h11 does the protocol, this does the socket, the limits and the time-outs."""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Sequence
+from typing import BinaryIO, cast
+
+import h11
+
+from pyke import __version__
+from pyke.http.versions import NEWEST
+
+HEAD_LIMIT = 64 << 10  # bytes; X-Registry-Auth may be long
+BLOCK = 256 << 10
+IDLE = 300.0  # seconds between two requests of a connection
+HEAD_TIME = 10.0  # from a request's first byte to the end of its head
+BODY_PAUSE = 60.0  # between two pieces of a body
+REPLY_TIME = 60.0  # for a client to take a whole reply
+LINGER = 2.0  # for a client to notice that no more of its body is wanted
+
+Headers = Sequence[tuple[str, str]]
+IDENTITY = (
+    ("Api-Version", str(NEWEST)),
+    ("Docker-Experimental", "false"),
+    ("Ostype", "linux"),
+    ("Server", f"Pyke/{__version__} (linux)"),
+)
+
+
+class ClientGone(ConnectionError):
+    """The client closed the connection, or is too slow."""
+
+
+class Wire:
+    """One connection, seen as a sequence of requests and replies."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+
+    def next_request(self) -> h11.Request | None:
+        """The head of the next request; None when the client has closed. Raises `h11.RemoteProtocolError`, `ClientGone`."""
+        deadline = 0.0
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                self._receive(deadline - time.monotonic() if deadline else IDLE)
+                deadline = deadline or time.monotonic() + HEAD_TIME
+            elif isinstance(event, h11.Request):
+                _check_framing(event)
+                return event
+            else:
+                return None
+
+    def body(self, request: h11.Request) -> BinaryIO:
+        """The body of that request, read from the socket as it is asked for."""
+        if not any(name in (b"content-length", b"transfer-encoding") for name, _ in request.headers):
+            self._finish_body()
+            return io.BytesIO()
+        return cast(BinaryIO, io.BufferedReader(_Body(self), BLOCK))
+
+    def reply(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole reply at once."""
+        head = h11.Response(status_code=status, headers=[*IDENTITY, *headers])
+        data = self._http.send(head) or b""
+        if body:
+            data += self._http.send(h11.Data(data=body)) or b""
+        data += self._http.send(h11.EndOfMessage()) or b""
+        self._send(data, REPLY_TIME)
+
+    def start_stream(self, headers: Headers) -> None:
+        """Send the head of a reply whose length is not known yet."""
+        head = h11.Response(status_code=200, headers=[*IDENTITY, *headers])
+        self._send(self._http.send(head) or b"", REPLY_TIME)
+
+    def send_piece(self, piece: bytes) -> None:
+        """Send a part of a stream, however long the client takes to read it."""
+        if piece:
+            self._send(self._http.send(h11.Data(data=piece)) or b"", None)
+
+    def end_stream(self) -> None:
+        self._send(self._http.send(h11.EndOfMessage()) or b"", REPLY_TIME)
+
+    def hijack(self, content_type: str, upgrade: bool) -> bytes:
+        """Leave HTTP behind, as Docker does for attach; returns what the client sent too early. The socket blocks from then on."""
+        self._finish_body()
+        early = self._http.trailing_data[0]
+        status = "101 UPGRADED" if upgrade else "200 OK"
+        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in IDENTITY), f"Content-Type: {content_type}"]
+        lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else []
+        self._send("\r\n".join([*lines, "", ""]).encode("ascii"), REPLY_TIME)
+        self.client.settimeout(None)
+        return early
+
+    def next_cycle(self) -> bool:
+        """Make ready for another request; False where the connection cannot be used again."""
+        if self._http.their_state is h11.SEND_BODY:
+            self._linger()
+            return False
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return True
+
+    def data(self) -> bytes:
+        """The next piece of the body, or nothing at its end."""
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                self._continue()
+                self._receive(BODY_PAUSE)
+            elif isinstance(event, h11.Data):
+                return bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
+                return b""
+            else:
+                raise ClientGone("the client closed the connection in the middle of a body")
+
+    def _finish_body(self) -> None:
+        while self._http.their_state is h11.SEND_BODY:
+            self.data()
+
+    def _continue(self) -> None:
+        if self._http.they_are_waiting_for_100_continue:
+            go_on = h11.InformationalResponse(status_code=100, headers=[])
+            self._send(self._http.send(go_on) or b"", REPLY_TIME)
+
+    def _receive(self, timeout: float) -> None:
+        try:
+            self.client.settimeout(max(timeout, 0.001))
+            self._http.receive_data(self.client.recv(BLOCK))
+        except OSError as error:
+            raise ClientGone(str(error)) from error
+
+    def _send(self, data: bytes, timeout: float | None) -> None:
+        try:
+            self.client.settimeout(timeout)
+            self.client.sendall(data)
+        except OSError as error:
+            raise ClientGone(str(error)) from error
+
+    def _linger(self) -> None:
+        """Read what the client still sends, for a moment: closing now would make the kernel throw our reply away (ECONNRESET)."""
+        deadline = time.monotonic() + LINGER
+        try:
+            self.client.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self.client.settimeout(left)
+                if not self.client.recv(BLOCK):
+                    return
+        except OSError:
+            return
+
+
+class _Body(io.RawIOBase):
+    """A request's body as a raw stream."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        if not self._left:
+            self._left = memoryview(self._wire.data())
+        taken = self._left[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._left = self._left[len(taken) :]
+        return len(taken)
+
+
+def _check_framing(request: h11.Request) -> None:
+    """Refuse a request whose length can be read in two ways; h11 alone would let the first two pass."""
+    names = [name for name, _ in request.headers]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding are given")
+    if b"transfer-encoding" in names and request.http_version < b"1.1":
+        raise h11.RemoteProtocolError("Transfer-Encoding is given in a request of HTTP/1.0")
