@@ -221,7 +221,7 @@ class Monitor:
             if path and (record := read_exit_record(path)) is not None:
                 return record
         if "exec" not in self._bundle:
-            cgroup = cgroups.of_container(self._bundle["oci"]["linux"]["cgroupsPath"])
+            cgroup = cgroups.at(self._bundle["oci"]["linux"]["cgroupsPath"])
             with contextlib.suppress(OSError):
                 cgroup.kill_all()
                 cgroup.remove()

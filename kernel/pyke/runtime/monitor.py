@@ -119,8 +119,8 @@ class Monitor:
         waiting, self.go = os.pipe()
         try:
             pid = init.fork_exec(self.bundle) if self.is_exec else init.fork(self.bundle)
-        except OSError as error:
-            self.failure = _failure(error)
+        except (OSError, ValueError) as error:
+            self.failure = _failure("the container's process could not be created", error)
             return
         if pid == 0:
             self._become_init(stdio, init_report.detach(), waiting)
@@ -142,6 +142,8 @@ class Monitor:
                 init.run_exec(self.bundle, report)
             else:
                 init.run(self.bundle, report, waiting)
+        except BaseException as error:
+            os.write(report, json.dumps({"event": "failed", **_failure("init broke down", error)}).encode())
         finally:
             os._exit(125)
 
@@ -373,9 +375,8 @@ def _open_log(wish: dict[str, Any] | None) -> LogFile | None:
     return LogFile(wish["path"], wish.get("max_size") or 0, wish.get("max_file") or 1, wish.get("extra"))
 
 
-def _failure(error: OSError) -> dict[str, Any]:
-    where = f": {error.filename}" if error.filename else ""
-    return {"message": f"the container's process could not be created: {error.strerror}{where}", "hint": "", "exit_status": 125}
+def _failure(what: str, error: BaseException) -> dict[str, Any]:
+    return {"message": f"{what}: {error!r}", "hint": "", "exit_status": 125}
 
 
 def _set_oom_score(score: int) -> None:

@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pyke.runtime.logfile import PIECE, Lines, LogFile, escape, timestamp
 
 
@@ -50,7 +51,7 @@ def test_escapes_as_docker_does(text: bytes) -> None:
 @given(st.integers(min_value=0, max_value=4_000_000_000_000_000_000))
 def test_times_are_gos(nanoseconds: int) -> None:
     text = timestamp(nanoseconds).decode()
-    assert text.endswith("Z") and not text.endswith((".Z", "0Z")) or "." not in text
+    assert (text.endswith("Z") and not text.endswith((".Z", "0Z"))) or "." not in text
     seconds, _, fraction = text.removesuffix("Z").partition(".")
     assert int(fraction.ljust(9, "0") or "0") == nanoseconds % 1_000_000_000
     assert seconds == time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(nanoseconds // 1_000_000_000))
