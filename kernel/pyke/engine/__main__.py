@@ -8,11 +8,18 @@ import os
 import signal
 import sys
 import threading
+import time
+from typing import TYPE_CHECKING
 
 from pyke import launch
 from pyke.errors import PykeError
 from pyke.paths import Layout
 
+if TYPE_CHECKING:
+    from pyke.engine.engine import Engine
+    from pyke.http.server import Server
+
+IDLE_CHECK = 5.0  # seconds between looks whether there is still something to do
 SWITCH_INTERVAL = 0.0005  # seconds; with the default of 5 ms a busy thread makes every short request wait that long
 
 
@@ -58,10 +65,18 @@ def _serve(layout: Layout) -> int:
         signal.signal(number, lambda *_: stop.set())
     server.start()
     launch.announce_ready()
-    stop.wait()
+    while not stop.wait(IDLE_CHECK) and not _is_idle(engine, server):
+        pass
     server.stop()
     engine.close()
     return 0
+
+
+def _is_idle(engine: Engine, server: Server) -> bool:
+    """Whether nothing runs, nobody is connected and that has been so for the time that the settings say."""
+    limit = engine.settings.idle_timeout
+    is_quiet = not server.connections and not engine.containers.monitors and time.monotonic() - server.last_used > limit
+    return bool(limit) and is_quiet and not any(each.state.status == "restarting" for each in engine.containers.all())
 
 
 if __name__ == "__main__":

@@ -44,6 +44,12 @@ def attach(engine: Engine, container: Container, wish: AttachRequest, *, logs: b
         wish.client.close()
 
 
+def dismiss(engine: Engine, container: Container) -> None:
+    """Send away those who wait for a start that will not come."""
+    for wish in engine.containers.early_clients.pop(container.id, []):
+        wish.client.close()
+
+
 def _replay(engine: Engine, container: Container, wish: AttachRequest) -> None:
     """What the container has printed so far, before what it prints now."""
     for record in engine.containers.logs(container.id, stdout="stdout" in wish.streams, stderr="stderr" in wish.streams):
@@ -53,12 +59,17 @@ def _replay(engine: Engine, container: Container, wish: AttachRequest) -> None:
 
 def resize(engine: Engine, container: Container, rows: int, columns: int) -> None:
     """Tell the container's terminal its size."""
-    if not (0 <= rows <= 65535 and 0 <= columns <= 65535):
-        raise InvalidRequest(f"a terminal cannot have {rows} rows and {columns} columns")
+    check_size(rows, columns)
     monitor = engine.containers.monitors.get(container.id)
     if monitor is None:
         raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
     monitor.resize(rows, columns)
+
+
+def check_size(rows: int, columns: int) -> None:
+    """A terminal's size is two 16-bit numbers for the kernel."""
+    if not (0 <= rows <= 65535 and 0 <= columns <= 65535):
+        raise InvalidRequest(f"a terminal cannot have {rows} rows and {columns} columns", hint="stty size")
 
 
 def parse_detach_keys(text: str) -> str:

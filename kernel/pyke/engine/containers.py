@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,10 @@ from pyke.engine import attach, create, logs, pause, remove, rename, start, stop
 from pyke.engine.execs import Execs
 from pyke.engine.filters import Filters
 from pyke.engine.identifiers import is_full_id, random_name
+from pyke.engine.remove import Pruned
 from pyke.engine.waits import Exit, Wait, Waits
 from pyke.errors import InvalidRequest, NameInUse, NoSuchContainer
-from pyke.model import Caller, Container, ContainerSpec, ContainerState
+from pyke.model import Caller, Container, ContainerSpec, ContainerState, Exec, ExecSpec
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -134,9 +134,27 @@ class Containers:
         """Delete it: its file system, its log and, with `volumes`, its anonymous volumes. Runs only with `force`: it is killed then."""
         remove.remove(self.engine, self.get(ref), force=force, volumes=volumes, caller=caller)
 
-    def prune(self, filters: Filters | None, *, caller: Caller) -> remove.Pruned:
+    def prune(self, filters: Filters | None, *, caller: Caller) -> Pruned:
         """Delete every container that the filters take and that does not run."""
         return remove.prune(self.engine, filters, caller=caller)
+
+    # further commands inside
+
+    def exec_create(self, ref: str, spec: ExecSpec, *, caller: Caller) -> str:
+        """Register a command to be run inside, and return its ID."""
+        return self.execs.create(self.get(ref), spec, caller=caller)
+
+    def exec_get(self, id: str) -> Exec:
+        return self.execs.get(id)
+
+    def exec_start(
+        self, id: str, client: socket.socket | None, *, early: bytes = b"", framed: bool = True, detach_keys: str = "", caller: Caller
+    ) -> None:
+        """Run it, with a client's connection for its streams, or without one."""
+        self.execs.start(id, client, early=early, framed=framed, detach_keys=detach_keys, caller=caller)
+
+    def exec_resize(self, id: str, rows: int, columns: int) -> None:
+        self.execs.resize(id, rows, columns)
 
     # asides
 
@@ -172,7 +190,7 @@ class Containers:
         tail: int | None = None,
         since: int = 0,
         until: int = 0,
-    ) -> Iterator[logs.LogRecord]:
+    ) -> logs.LogStream:
         """What it printed, oldest first; `since` and `until` in nanoseconds."""
         container = self.get(ref)
         return logs.of_container(self.engine, container, stdout=stdout, stderr=stderr, follow=follow, tail=tail, since=since, until=until)

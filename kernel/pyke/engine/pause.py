@@ -21,7 +21,7 @@ def pause(engine: Engine, container: Container, *, caller: Caller) -> None:
             raise Conflict(f"Container {container.id} is already paused", hint=f"pyke unpause {container.name}")
         if not container.state.is_running:
             raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
-        cgroups.of_container(engine.cgroup_path(container)).freeze()
+        cgroups.at(engine.cgroup_path(container)).freeze()
         engine.containers.put_state(container, status="paused")
     engine.events.publish("container", "pause", container.id, **engine.attributes(container))
 
@@ -40,4 +40,4 @@ def unpause(engine: Engine, container: Container, *, caller: Caller) -> None:
 
 def thaw(engine: Engine, container: Container) -> None:
     """Let the processes run, whatever the record says."""
-    cgroups.of_container(engine.cgroup_path(container)).thaw()
+    cgroups.at(engine.cgroup_path(container)).thaw()

@@ -120,7 +120,7 @@ def _sweep_cgroups(engine: Engine) -> None:
     for id in cgroups.children(f"/{engine.layout.cgroup}"):
         container = engine.state.containers.get(id)
         if container is None or not container.state.is_running:
-            cgroups.of_container(f"/{engine.layout.cgroup}/{id}").remove()
+            cgroups.at(f"/{engine.layout.cgroup}/{id}").remove()
 
 
 def _sweep_auto_removed(engine: Engine) -> None:

@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyke.engine import stop
+from pyke.engine import attach, stop
 from pyke.engine.filters import Filters, prune_filter
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, PykeError
@@ -56,7 +56,7 @@ def _end(engine: Engine, container: Container, *, force: bool) -> None:
             engine.containers.put_state(container, status="exited")
             return
     if container.state.is_running:
-        stop.end(engine, container, signal.SIGKILL, timeout=stop.DEFAULT_TIMEOUT)
+        stop.end(engine, container, signal.SIGKILL, timeout=stop.KILL_AGAIN)
 
 
 def after_exit(engine: Engine, container: Container) -> None:
@@ -73,8 +73,7 @@ def after_exit(engine: Engine, container: Container) -> None:
 def forget(engine: Engine, container: Container, *, volumes: bool) -> None:
     """Give back all that a container that does not run still has; its lock is held. Done again after a crash, it goes on where it was."""
     with engine.state.intent("container.remove", container.id, volumes=volumes):
-        for client in engine.containers.early_clients.pop(container.id, []):
-            client.close()
+        attach.dismiss(engine, container)
         engine.networks.release(container)
         engine.plugins.call("storage", container.storage_driver, "remove", container.id)
         engine.volumes.release(container.id, remove_anonymous=volumes)

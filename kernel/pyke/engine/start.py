@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyke import launch
 from pyke.codec import to_data
-from pyke.engine import etc_files, mounts, oci, remove
+from pyke.engine import attach, etc_files, mounts, oci, remove
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
 from pyke.model import Caller, Container
@@ -95,7 +95,7 @@ def _launch(engine: Engine, container: Container) -> Monitor:
         "id": container.id,
         "oci": config,
         "rootfs": to_data(rootfs),
-        "seccomp": _seccomp_filter(engine, config),
+        "seccomp": seccomp_filter(engine, config),
         "stdio": _stdio(container),
         "log": _log(engine, container),
         "directory": directory,
@@ -139,7 +139,8 @@ def _running_pid(engine: Engine, ref: str) -> int:
     return other.state.pid
 
 
-def _seccomp_filter(engine: Engine, config: dict[str, Any]) -> str | None:
+def seccomp_filter(engine: Engine, config: dict[str, Any]) -> str | None:
+    """The path of the compiled filter that a configuration asks for."""
     profile = config.get("linux", {}).get("seccomp")
     return seccomp.compiled(profile, os.path.join(engine.layout.run, "seccomp")) if profile else None
 
@@ -166,8 +167,7 @@ def _must_wake(container: Container) -> bool:
 
 def _failed(engine: Engine, container: Container, error: PykeError) -> None:
     """Record why it did not start; as Docker, the container stays, with the status that a shell would give."""
-    for client in engine.containers.early_clients.pop(container.id, []):
-        client.close()
+    attach.dismiss(engine, container)
     now = engine.state.containers.get(container.id)
     if now is None:
         return

@@ -12,7 +12,7 @@ from pyke.model import Caller, Container
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
-DEFAULT_TIMEOUT = 10  # seconds between the signal that asks and the one that ends
+KILL_AGAIN = 10  # seconds after which SIGKILL is sent once more
 KILL_TIMEOUT = 30.0  # seconds; a process that survives SIGKILL longer than this is stuck in the kernel
 
 
@@ -37,7 +37,7 @@ def stop(engine: Engine, container: Container, *, timeout: int | None, signal: s
     container = _mark(engine, container)
     engine.hooks.container_stopping(container, number)
     if timeout is None:
-        timeout = DEFAULT_TIMEOUT if container.spec.stop_timeout is None else container.spec.stop_timeout
+        timeout = engine.settings.stop_timeout if container.spec.stop_timeout is None else container.spec.stop_timeout
     end(engine, container, number, timeout)
     engine.events.publish("container", "stop", container.id, **engine.attributes(container))
 
@@ -99,7 +99,7 @@ def kill(engine: Engine, container: Container, *, signal: str, caller: Caller) -
         with engine.locks.of("container", container.id):
             container = engine.containers.put_state(engine.containers.get(container.id), manually_stopped=True)
     if number == signals.SIGKILL:
-        end(engine, container, number, timeout=DEFAULT_TIMEOUT)
+        end(engine, container, number, timeout=KILL_AGAIN)
     else:
         send(engine, container, number)
     engine.events.publish("container", "kill", container.id, **engine.attributes(container), signal=str(number))

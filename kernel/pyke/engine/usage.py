@@ -30,7 +30,7 @@ def top(engine: Engine, container: Container, arguments: str) -> tuple[list[str]
     """The titles and rows that the host's `ps` prints of the container's processes. Never the image's `ps`."""
     if not container.state.is_running:
         raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
-    wanted = {str(pid) for pid in cgroups.of_container(engine.cgroup_path(container)).pids()}
+    wanted = {str(pid) for pid in cgroups.at(engine.cgroup_path(container)).pids()}
     titles, *rows = _ps(arguments.split() or ["-ef"])
     if "PID" not in titles:
         raise InvalidRequest("Couldn't find PID field in ps output", hint=f"pyke top {container.name} -o pid,comm")

@@ -1,0 +1,163 @@
+"""Further commands inside a running container, each with a monitor of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pyke.engine import attach, start
+from pyke.engine.identifiers import check_id, new_id
+from pyke.engine.monitors import AttachRequest, ExitRecord, Monitor
+from pyke.engine.oci import exec_process
+from pyke.errors import Conflict, InvalidRequest, NoSuchExec, PykeError
+from pyke.model import Caller, Container, Exec, ExecSpec
+
+if TYPE_CHECKING:
+    from pyke.engine.engine import Engine
+
+KEPT_AFTER_THE_END = 1000  # execs whose exit code is still told; Docker forgets them after a while too
+
+
+class Execs:
+    """All execs of an engine. They are kept in memory: one that outlives its engine runs on, and its client's streams with it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._guard = threading.Lock()
+        self._execs: dict[str, Exec] = {}
+        self._monitors: dict[str, Monitor] = {}
+
+    def create(self, container: Container, spec: ExecSpec, *, caller: Caller) -> str:
+        """Register a command to be run in a running container, and return its ID."""
+        self.engine.authorize(caller, "container.exec", container.id, container.spec)
+        if not spec.command or not spec.command[0]:
+            raise InvalidRequest("No exec command specified", hint=f"pyke exec {container.name} COMMAND")
+        _check_running(container)
+        id = new_id()
+        with self._guard:
+            self._execs[id] = Exec(id, container.id, spec)
+            self._forget_old()
+        self._tell("exec_create", container, self._execs[id])
+        return id
+
+    def get(self, id: str) -> Exec:
+        found = self._execs.get(id) or self._by_prefix(id)
+        if found is None:
+            raise NoSuchExec(f"No such exec instance: {id}", hint="pyke exec CONTAINER COMMAND")
+        return found
+
+    def of_container(self, container: str) -> list[Exec]:
+        """The execs that have not ended."""
+        with self._guard:
+            return [each for each in self._execs.values() if each.container == container and each.exit_code is None]
+
+    def start(
+        self, id: str, client: socket.socket | None, *, early: bytes = b"", framed: bool = True, detach_keys: str = "", caller: Caller
+    ) -> None:
+        """Run it, with a client's connection for its streams, or without one. `StartFailed` if the command cannot be started."""
+        exec = self._claim(self.get(id))
+        container = self.engine.containers.get(exec.container)
+        self.engine.authorize(caller, "container.exec", container.id, container.spec)
+        clients = [_wish(exec.spec, client, early, framed, detach_keys)] if client is not None else []
+        try:
+            _check_running(container)
+            monitor = self.engine.monitors.launch(self._bundle(container, exec), clients)
+            self._run(exec, monitor)
+        except PykeError:
+            self._ended(exec.id, ExitRecord(126))
+            raise
+        self._tell("exec_start", container, exec)
+
+    def _claim(self, exec: Exec) -> Exec:
+        """An exec runs once."""
+        with self._guard:
+            exec = self._execs[exec.id]
+            if exec.is_running or exec.exit_code is not None:
+                raise Conflict(f"Error: Exec command {exec.id} is already running or has run", hint="pyke exec CONTAINER COMMAND")
+            self._execs[exec.id] = replace(exec, is_running=True)
+            return exec
+
+    def _run(self, exec: Exec, monitor: Monitor) -> None:
+        try:
+            monitor.wait_created()
+            monitor.go()
+            pid = monitor.wait_started()
+        except PykeError:
+            monitor.abort()
+            raise
+        with self._guard:
+            self._monitors[exec.id] = monitor
+            self._execs[exec.id] = replace(exec, is_running=True, pid=pid)
+        self.engine.monitors.watch(exec.id, monitor, self._ended)
+
+    def _bundle(self, container: Container, exec: Exec) -> dict[str, Any]:
+        directory = os.path.join(self.engine.layout.container_run_directory(container.id), "exec", check_id(exec.id))
+        rows, columns = exec.spec.console_size
+        config = exec_process(container, exec.spec)
+        return {
+            "id": exec.id,
+            "oci": config,
+            "exec": {"pid": container.state.pid, "cgroup": self.engine.cgroup_path(container)},
+            "seccomp": None if exec.spec.privileged else start.seccomp_filter(self.engine, config),
+            "stdio": {"tty": exec.spec.tty, "stdin": exec.spec.attach_stdin, "stdin_once": True, "rows": rows, "columns": columns},
+            "log": {"driver": "none"},
+            "directory": directory,
+            "exit_record": os.path.join(directory, "exit.json"),
+            "wake": None,
+        }
+
+    def resize(self, id: str, rows: int, columns: int) -> None:
+        exec = self.get(id)
+        monitor = self._monitors.get(exec.id)
+        if monitor is None:
+            raise Conflict(f"exec {exec.id[:12]} is not running", hint="pyke exec -it CONTAINER COMMAND")
+        attach.check_size(rows, columns)
+        monitor.resize(rows, columns)
+
+    def container_ended(self, container: str) -> None:
+        """Its execs died with it; their monitors tell so, unless the run directory goes first."""
+        for exec in self.of_container(container):
+            if not exec.is_running:
+                with self._guard:
+                    self._execs.pop(exec.id, None)
+
+    def _ended(self, id: str, record: ExitRecord) -> None:
+        with self._guard:
+            self._monitors.pop(id, None)
+            exec = replace(self._execs[id], is_running=False, exit_code=record.code, pid=0)
+            self._execs[id] = exec
+        container = self.engine.state.containers.get(exec.container)
+        shutil.rmtree(os.path.join(self.engine.layout.container_run_directory(exec.container), "exec", id), ignore_errors=True)
+        if container is not None:
+            self._tell("exec_die", container, exec, exitCode=str(record.code))
+
+    def _tell(self, action: str, container: Container, exec: Exec, **attributes: str) -> None:
+        if action != "exec_die":
+            action = f"{action}: {' '.join(exec.spec.command)}"
+        self.engine.events.publish("container", action, container.id, **self.engine.attributes(container), execID=exec.id, **attributes)
+
+    def _by_prefix(self, prefix: str) -> Exec | None:
+        matching = [exec for id, exec in self._execs.items() if prefix and id.startswith(prefix)]
+        return matching[0] if len(matching) == 1 else None
+
+    def _forget_old(self) -> None:
+        ended = [id for id, exec in self._execs.items() if exec.exit_code is not None]
+        for id in ended[:-KEPT_AFTER_THE_END]:
+            del self._execs[id]
+
+
+def _wish(spec: ExecSpec, client: socket.socket, early: bytes, framed: bool, detach_keys: str) -> AttachRequest:
+    wanted = {"stdin": spec.attach_stdin, "stdout": spec.attach_stdout, "stderr": spec.attach_stderr}
+    streams = {name for name, is_wanted in wanted.items() if is_wanted}
+    return attach.request(client, early=early, streams=streams, framed=framed, detach_keys=detach_keys or spec.detach_keys)
+
+
+def _check_running(container: Container) -> None:
+    if container.state.status == "paused":
+        raise Conflict(f"Container {container.name} is paused, unpause the container before exec", hint=f"pyke unpause {container.name}")
+    if not container.state.is_running:
+        raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
