@@ -1,0 +1,215 @@
+"""What is to be mounted in a container, as objects: `execute` does it, `describe` tells it.
+
+The operations run after pivot_root, so that no path of the host can be reached any more. What belongs to the host (the sources of binds)
+is opened by `prepare`, before. A target is resolved once, inside the root, to a descriptor; the mount is attached to the descriptor; then
+the path is resolved again and has to lead to what was mounted (CVE-2021-30465, CVE-2025-31133, CVE-2025-52881).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pyke.errors import StartFailed
+from pyke.runtime import linux
+from pyke.runtime.options import Options
+from pyke.runtime.root import Root
+
+#: Files of /proc that may be replaced: they tell of resources, and nothing acts on them (lxcfs brings such files).
+REPLACEABLE_IN_PROC = frozenset(
+    "/proc/" + name for name in "cpuinfo diskstats loadavg meminfo net/dev slabinfo stat swaps sys/kernel/ns_last_pid uptime".split()
+)
+
+
+class Operation:
+    """A step of the plan."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """The step as a line for a human, close to the command that would do it."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Open what belongs to the host; called while its file systems are still in sight."""
+
+    def execute(self, root: Root) -> None:
+        """Do it, inside `root`. Raises StartFailed or OSError."""
+        raise NotImplementedError
+
+
+class MountOperation(Operation):
+    """Mount a new file system: proc, tmpfs, devpts, sysfs, mqueue, cgroup2."""
+
+    __slots__ = ("kind", "options", "source", "target")
+
+    def __init__(self, target: str, kind: str, source: str, options: list[str]) -> None:
+        self.target, self.kind, self.source, self.options = target, kind, source, Options(options)
+
+    def describe(self) -> str:
+        data = ",".join(key if value is None else f"{key}={value}" for key, value in self.options.data)
+        return f"mount -t {self.kind} {self.source} {self.target}" + (f" -o {data}" if data else "")
+
+    def execute(self, root: Root) -> None:
+        mount = new_mount(self.kind, self.source, self.options)
+        # proc and sysfs elsewhere than at their own names would escape the masks, which are told by name (CVE-2019-19921).
+        attach(mount, root, self.target, is_directory=True, follow=self.kind not in ("proc", "sysfs"))
+
+
+class BindOperation(Operation):
+    """Make a file or directory of the host visible inside."""
+
+    __slots__ = ("mount", "options", "source", "target")
+
+    def __init__(self, target: str, source: str, options: list[str]) -> None:
+        self.target, self.source, self.options = target, source, Options(options)
+        self.mount = -1
+
+    def describe(self) -> str:
+        return f"mount --{'rbind' if self.options.is_recursive else 'bind'} {self.source} {self.target}"
+
+    def prepare(self) -> None:
+        flags = linux.OPEN_TREE_CLONE | (linux.AT_RECURSIVE if self.options.is_recursive else 0)
+        try:
+            self.mount = linux.open_tree(self.source, flags)
+        except FileNotFoundError as error:
+            raise StartFailed(
+                f"bind source path does not exist: {self.source}", hint=f"mkdir -p {self.source}"
+            ) from error
+        if not self.options.propagation:  # the clone is a peer of the host's mount, which may be shared
+            linux.mount_setattr(self.mount, propagation=linux.MS_PRIVATE, recursive=True)
+        self.options.apply(self.mount)
+
+    def execute(self, root: Root) -> None:
+        attach(self.mount, root, self.target, is_directory=stat.S_ISDIR(os.fstat(self.mount).st_mode))
+
+
+class ReadOnlyOperation(Operation):
+    """Let a path of the container be seen but not written; a path that does not exist needs no protection."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def describe(self) -> str:
+        return f"mount --bind -o ro {self.target} {self.target}"
+
+    def execute(self, root: Root) -> None:
+        try:
+            target = root.open(self.target)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        mount = linux.open_tree("", linux.OPEN_TREE_CLONE | linux.AT_RECURSIVE | linux.AT_EMPTY_PATH, target)
+        linux.mount_setattr(mount, set=linux.MOUNT_ATTR_RDONLY, recursive=True)
+        linux.move_mount(mount, target)
+        os.close(target)
+        verify(mount, root, self.target)
+
+
+class MaskOperation(Operation):
+    """Hide paths: directories under one empty tmpfs, files under the container's own /dev/null."""
+
+    __slots__ = ("targets",)
+
+    def __init__(self, targets: list[str]) -> None:
+        self.targets = targets
+
+    def describe(self) -> str:
+        return "mask " + " ".join(self.targets)
+
+    def execute(self, root: Root) -> None:
+        covers: dict[bool, int] = {}
+        for path in self.targets:
+            try:
+                target = root.open(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            is_directory = stat.S_ISDIR(os.fstat(target).st_mode)
+            if is_directory not in covers:
+                covers[is_directory] = new_mount("tmpfs", "tmpfs", Options(["ro"])) if is_directory else null_device(root)
+            cover = linux.open_tree("", linux.OPEN_TREE_CLONE | linux.AT_EMPTY_PATH, covers[is_directory])
+            linux.move_mount(cover, target)
+            os.close(target)
+            verify(cover, root, path)
+        for cover in covers.values():
+            os.close(cover)
+
+
+class ReadOnlyRootOperation(Operation):
+    """Make the container's root read-only; what is mounted below it keeps its own mind."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        return "mount -o remount,bind,ro /"
+
+    def execute(self, root: Root) -> None:
+        linux.mount_setattr(root.fd, set=linux.MOUNT_ATTR_RDONLY)
+
+
+def new_mount(kind: str, source: str, options: Options) -> int:
+    """A new file system, mounted but not attached anywhere yet."""
+    context = linux.fsopen(kind)
+    try:
+        linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "source", source)
+        for key, value in options.data:
+            linux.fsconfig(context, linux.FSCONFIG_SET_FLAG if value is None else linux.FSCONFIG_SET_STRING, key, value)
+        linux.fsconfig(context, linux.FSCONFIG_CMD_CREATE)
+        mount = linux.fsmount(context, options.set)
+    except OSError as error:
+        raise StartFailed(f"a file system of type {kind} cannot be mounted: {error.strerror}", hint="cat /proc/filesystems") from error
+    finally:
+        os.close(context)
+    if options.propagation:
+        linux.mount_setattr(mount, propagation=options.propagation, recursive=options.propagation_is_recursive)
+    return mount
+
+
+def attach(mount: int, root: Root, path: str, *, is_directory: bool, follow: bool = True) -> None:
+    """Attach a detached mount to `path` inside `root`, which is made where it is missing; closes `mount`."""
+    target = _target(root, path, is_directory, follow)
+    try:
+        if stat.S_ISDIR(os.fstat(target).st_mode) != is_directory:
+            raise StartFailed(f"a {_word(is_directory)} cannot be mounted on {path}, which is a {_word(not is_directory)} in the container")
+        if linux.filesystem_magic(target) == linux.PROC_SUPER_MAGIC and path not in REPLACEABLE_IN_PROC:
+            raise StartFailed(f"{path} cannot be mounted because it is inside /proc")
+        linux.move_mount(mount, target)
+    finally:
+        os.close(target)
+    verify(mount, root, path)
+
+
+def _target(root: Root, path: str, is_directory: bool, follow: bool) -> int:
+    try:
+        made = root.make_directory(path) if is_directory else root.make_file(path)
+        if follow:
+            return made
+        os.close(made)
+        return root.open(path, follow=False)
+    except OSError as error:
+        raise StartFailed(f"nothing can be mounted on {path} in the container: {os.strerror(error.errno or 0)}") from error
+
+
+def verify(mount: int, root: Root, path: str) -> None:
+    """Refuse to go on unless `path` leads to what was just mounted; closes `mount`."""
+    reached = root.open(path)
+    if not os.path.sameopenfile(mount, reached):
+        raise StartFailed(f"{path} in the container was exchanged while something was mounted on it")
+    os.close(reached)
+    os.close(mount)
+
+
+def null_device(root: Root) -> int:
+    """The container's /dev/null, verified to be the null device, as a mount that can be cloned."""
+    fd = root.open("/dev/null", follow=False)
+    status = os.fstat(fd)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
+        raise StartFailed("/dev/null in the container is not the null device, which files of /proc are to be hidden under")
+    mount = linux.open_tree("", linux.OPEN_TREE_CLONE | linux.AT_EMPTY_PATH, fd)
+    os.close(fd)
+    return mount
+
+
+def _word(is_directory: bool) -> str:
+    return "directory" if is_directory else "file"

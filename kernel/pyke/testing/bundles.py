@@ -1,0 +1,112 @@
+"""Run a bundle without an engine, a spawner or a monitor: for tests of the runtime and of hostile root file systems.
+
+    outcome = bundles.run(bundle, stdin=b"...")
+    assert outcome.status == 0 and outcome.stdout == b"hello\n"
+
+A sealed Python of its own plays the monitor for one container: it forks init, lets it go, collects what it prints and removes the cgroup.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyke.runtime import init, linux, sealed
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = "import sys; sys.path[:0] = [sys.argv[1]]; from pyke.testing import bundles; bundles.play_monitor(sys.argv[2])"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How it went: `status` as a shell says it, or -1 when init failed, whose last packet `failure` is then; `milliseconds` from fork to exec."""
+
+    status: int = -1
+    stdout: bytes = b""
+    stderr: bytes = b""
+    failure: dict[str, Any] = field(default_factory=dict)
+    milliseconds: float = 0.0
+    oom_events: int = 0
+
+
+def run(bundle: dict[str, Any], *, stdin: bytes = b"", timeout: float = 30) -> Outcome:
+    """Run a container to its end. The bundle's directory must exist and be the test's own."""
+    path = os.path.join(bundle["directory"], "bundle.json")
+    result = os.path.join(bundle["directory"], "result.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(bundle, file)
+    done = subprocess.run([sys.executable, "-I", "-c", PROGRAM, SOURCE, path], input=stdin, capture_output=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the stand-in for a monitor failed: {done.stderr.decode(errors='replace')}")
+    with open(result, encoding="utf-8") as file:
+        facts = json.load(file)
+    return Outcome(stdout=done.stdout, stderr=done.stderr, **facts)
+
+
+def play_monitor(path: str) -> None:
+    """The other side of `run`, in the sealed Python: the container has this process's standard input, output and error."""
+    if not sealed.is_sealed():
+        sealed.execute(sys.executable, sys.orig_argv, dict(os.environ))
+    with open(path, encoding="utf-8") as file:
+        bundle = json.load(file)
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+    facts = _watch(bundle)
+    with open(os.path.join(bundle["directory"], "result.json"), "w", encoding="utf-8") as file:
+        json.dump(facts, file)
+
+
+def _watch(bundle: dict[str, Any]) -> dict[str, Any]:
+    import socket
+
+    ours, report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    waiting, go = os.pipe()
+    begin = time.perf_counter()
+    pid = init.fork(bundle)
+    if pid == 0:
+        init.run(bundle, report.fileno(), waiting)
+    report.close()
+    os.close(waiting)
+    failure, terminal = _hear(ours, go)
+    milliseconds = (time.perf_counter() - begin) * 1000
+    if terminal >= 0:
+        _copy(terminal)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    group = init.cgroup(bundle)
+    facts = {"failure": failure, "milliseconds": milliseconds, "oom_events": group.oom_events()}
+    group.remove()
+    return {**facts, "status": -1 if failure else status if status >= 0 else 128 - status}
+
+
+def _hear(report: Any, go: int) -> tuple[dict[str, Any], int]:
+    """Listen until init has executed the program or failed: (its failure or {}, the master of its terminal or -1)."""
+    import socket
+
+    failure, terminal = {}, -1
+    while True:
+        packet, descriptors, _, _ = socket.recv_fds(report, 65536, 1)
+        if not packet:
+            return failure, terminal
+        message = json.loads(packet)
+        if message["event"] == "terminal":
+            terminal = descriptors[0]
+        elif message["event"] == "ready":
+            os.write(go, b"g")
+        else:
+            failure = message
+
+
+def _copy(terminal: int) -> None:
+    """What the terminal prints goes to stdout; it ends with EIO when the last process that holds it has ended."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    while select.select([terminal], [], [], 30)[0]:
+        try:
+            os.write(1, os.read(terminal, 65536))
+        except OSError:
+            return
