@@ -10,6 +10,8 @@ def tree_size(path: str) -> int:
     """Bytes of the files below `path`, each counted once whatever its names; links are not followed. 0 where there is nothing."""
     seen: set[tuple[int, int]] = set()
     total = 0
+    if not os.path.isdir(path):
+        return 0
     for _, directories, files, handle in os.fwalk(path, follow_symlinks=False):
         for name in (*directories, *files):
             try:

@@ -7,7 +7,6 @@ import logging
 import os
 import select
 import socket
-import stat
 import threading
 import time
 
@@ -47,16 +46,6 @@ def listen(path: str) -> socket.socket:
         raise PykeError(f"cannot listen on {path}: {error.strerror}", hint=f"ls -ld {directory}") from error
     finally:
         os.close(handle)
-    return listener
-
-
-def inherited(descriptor: int) -> socket.socket:
-    """A listening socket that somebody else made, such as systemd (sd_listen_fds(3)). Raises `PykeError` if it is none."""
-    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-        raise PykeError(f"descriptor {descriptor} is not a socket", hint="systemctl status pyke.socket")
-    listener = socket.socket(fileno=descriptor)
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise PykeError(f"descriptor {descriptor} is not a listening socket", hint="systemctl status pyke.socket")
     return listener
 
 

@@ -104,14 +104,18 @@ def _tail(text: str) -> int | None:
 
 
 def _pieces(records: Iterable[LogRecord], framed: bool, with_time: bool, with_details: bool) -> Iterator[bytes]:
+    """The records as Docker sends them. A long line comes in several records: only its first carries what stands before a line."""
+    is_in_line = {"stdout": False, "stderr": False}
     for record in records:
-        data = record.data
-        if with_details:
-            details = ",".join(f"{key}={value}" for key, value in sorted(record.extra.items()))
-            data = f"{details} ".encode() + data
-        if with_time:
-            data = f"{rfc3339_fixed(record.time)} ".encode() + data
-        yield frame(record.stream, data) if framed else data
+        head = b"" if is_in_line[record.stream] else _before_line(record, with_time, with_details)
+        is_in_line[record.stream] = not record.data.endswith(b"\n")
+        yield frame(record.stream, head + record.data) if framed else head + record.data
+
+
+def _before_line(record: LogRecord, with_time: bool, with_details: bool) -> bytes:
+    time = f"{rfc3339_fixed(record.time)} " if with_time else ""
+    details = ",".join(f"{key}={value}" for key, value in sorted(record.extra.items())) + " " if with_details else ""
+    return f"{time}{details}".encode()
 
 
 def batched(pieces: Iterable[bytes]) -> Iterator[bytes]:
