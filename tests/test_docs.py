@@ -128,8 +128,9 @@ def commands(document: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("document", [ROOT / "README.md", ROOT / "HACKING.md"], ids=name)
 def test_commands_exist(document: Path) -> None:
-    from pyke.cli.commands import COMMANDS
+    from pyke.cli.commands import ALIASES, GROUPS, HOMES
 
+    known = {each.split()[0] for each in (*HOMES, *ALIASES, *GROUPS)}
     for words in commands(document):
         command = next(word for word in words[1:] if not word.startswith("-"))
-        assert command in COMMANDS, " ".join(words)
+        assert command in known, " ".join(words)
