@@ -11,9 +11,8 @@ from pyke.errors import EngineUnavailable, PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
-
-    from _collections_abc import Callable, Iterable
 
     from pyke.cli.client import Client, Reply
     from pyke.cli.session import Session
@@ -31,13 +30,13 @@ def require_terminal(*, stdin: bool, tty: bool) -> None:
 class Attachment:
     """A container whose streams are ours for a while. Attach first, then start it: no byte of output is missed."""
 
-    def __init__(self, engine: Client, container: str, *, tty: bool, streams: Iterable[str], detach_keys: str = "", logs: bool = False) -> None:
+    def __init__(self, engine: Client, container: str, *, tty: bool, streams: Iterable[str], detach_keys: str = "") -> None:
         self.engine = engine
         self.path = f"/containers/{quote(container)}"
         self.tty = tty
         self.wanted = set(streams)
         query: dict[str, object] = {name: True for name in sorted(self.wanted)}
-        query |= {"stream": True, "logs": logs, "detachKeys": detach_keys or None}
+        query |= {"stream": True, "detachKeys": detach_keys or None}
         self.connection = engine.hijack(f"{self.path}/attach", query)
 
     def pump(self) -> None:

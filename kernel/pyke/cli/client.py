@@ -14,9 +14,8 @@ from pyke.errors import EngineUnavailable, PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
-
-    from _collections_abc import Iterable, Iterator, Mapping
 
     from pyke.paths import Layout
 

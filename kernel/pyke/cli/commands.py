@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import Sequence
+    from collections.abc import Sequence
 
     from pyke.cli.flags import Command
 
@@ -46,11 +46,11 @@ HOMES = {
     "network create": "networks:CREATE",
     "network disconnect": "networks:DISCONNECT",
     "network inspect": "inspect:NETWORK",
-    "network ls": "networks:LIST",
+    "network ls": "networks:LS",
     "network prune": "prune:NETWORKS",
     "network rm": "networks:REMOVE",
     "pause": "lifecycle:PAUSE",
-    "plugin ls": "plugin:LIST",
+    "plugin ls": "plugin:LS",
     "port": "inside:PORT",
     "ps": "ps:PS",
     "pull": "pull:PULL",
@@ -71,7 +71,7 @@ HOMES = {
     "version": "system:VERSION",
     "volume create": "volumes:CREATE",
     "volume inspect": "inspect:VOLUME",
-    "volume ls": "volumes:LIST",
+    "volume ls": "volumes:LS",
     "volume prune": "prune:VOLUMES",
     "volume rm": "volumes:REMOVE",
     "wait": "lifecycle:WAIT",

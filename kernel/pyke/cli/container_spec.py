@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from pyke.cli.flags import Options
 
+_NAMESPACE_FLAGS = (
+    *(("pid", "PID", ("host",)), ("uts", "UTS", ("host",))),
+    *(("userns", "USER", ("host",)), ("cgroupns", "CGROUP", ("host", "private"))),
+)
 DEFAULT_NETWORKS = ("default", "bridge", "host", "none", "")
 
 
@@ -35,7 +39,7 @@ def request(options: Options, *, detached: bool = False) -> dict[str, Any]:
 def _check(options: Options) -> None:
     if options.yes("rm") and options.text("restart") not in ("no", ""):
         raise PykeError("conflicting options: cannot specify both --restart and --rm")
-    for flag, word, others in (("pid", "PID", ("host",)), ("uts", "UTS", ("host",)), ("userns", "USER", ("host",)), ("cgroupns", "CGROUP", ("host", "private"))):
+    for flag, word, others in _NAMESPACE_FLAGS:
         value = options.text(flag)
         if value and value not in others and not (flag == "pid" and value.startswith("container:")):
             raise PykeError(f"--{flag}: invalid {word} mode")

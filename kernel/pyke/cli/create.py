@@ -62,9 +62,9 @@ def _create(session: Session, options: Options, body: dict[str, Any], *, may_pul
 
 
 def _pull(session: Session, options: Options) -> None:
-    from pyke.cli import pull
+    from pyke.cli.pull import pull
 
-    pull.pull(session, options.arguments[0], platform=options.text("platform"), quiet=options.yes("quiet"), descriptor=2)
+    pull(session, options.arguments[0], platform=options.text("platform"), quiet=options.yes("quiet"), descriptor=2)
 
 
 def _run(session: Session, options: Options) -> int:

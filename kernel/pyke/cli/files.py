@@ -8,7 +8,7 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import Iterable
+    from collections.abc import Iterable
 
 MAXIMUM_FILE = 16 * 1024 * 1024
 

@@ -11,9 +11,8 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
-
-    from _collections_abc import Callable, Sequence
 
     from pyke.cli.session import Session
 

@@ -9,14 +9,18 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
-
-    from _collections_abc import Callable
 
     from pyke.cli.session import Session
 
 # In this order a bare `inspect` looks for a name.
 PATHS = {"container": "/containers/{}/json", "image": "/images/{}/json", "network": "/networks/{}", "volume": "/volumes/{}"}
+_MAPS = (
+    *("Annotations", "Config", "DriverOpts", "ExposedPorts", "Labels", "Networks", "Options", "PortBindings", "Ports"),
+    *("StorageOpt", "Sysctls", "Tmpfs", "Volumes"),
+)
+_POINTERS = ("Health", "Healthcheck", "IPAMConfig", "Init", "MemorySwappiness", "OomKillDisable", "PidsLimit", "StopTimeout")
 DOCKERS_OTHERS = ("config", "node", "plugin", "secret", "service", "task")
 NOT_FOUND = 404
 BAD_TEMPLATE = 64
@@ -50,8 +54,8 @@ def _show(session: Session, options: Options, kinds: list[str]) -> int:
         except PykeError as error:
             failures.append(error)
     session.out("\n".join(found) if template else _list(found))
-    for error in failures:
-        session.fail(error)
+    for failure in failures:
+        session.fail(failure)
     return 1 if failures else 0
 
 
@@ -69,7 +73,7 @@ def _renderer(template: str) -> Callable[[Any], str]:
     from pyke.cli.gotemplate import Template, TemplateError
 
     try:
-        parsed = Template(template, missing_is_error=True)
+        parsed = Template(template, missing_is_error=True, null_text=_null_text)
     except TemplateError as error:
         raise PykeError(f"template parsing error: {error}") from error
 
@@ -80,6 +84,13 @@ def _renderer(template: str) -> Callable[[Any], str]:
             raise PykeError(f"template parsing error: {error}") from error
 
     return render
+
+
+def _null_text(field: str) -> str:
+    """How Docker prints a field that the API has as null: its type tells whether that is an empty map, no pointer or an empty list."""
+    if field in _MAPS:
+        return "map[]"
+    return "<nil>" if field in _POINTERS or not field else "[]"
 
 
 def _find(session: Session, name: str, kinds: list[str], *, wants_size: bool) -> Any:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own costs 12 ms; type checkers know this idiom
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
-
-    from _collections_abc import Callable
 
 _SPACE = " \t\r\n"
 
@@ -37,7 +36,8 @@ def _make_scanner() -> Callable[[str, int], tuple[Any, int]]:
     except ImportError:
         import json
 
-        return json.JSONDecoder(strict=False).scan_once
+        scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder(strict=False))["scan_once"]
+        return scan
     return make_scanner(_ScannerSettings())  # type: ignore[arg-type]
 
 
@@ -72,8 +72,8 @@ def dumps(value: object, *, escape_html: bool = False, ascii_only: bool = False)
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=ascii_only)
     else:
         encode_text = encode_basestring_ascii if ascii_only else encode_basestring
-        encoder = make_encoder(None, _unserializable, encode_text, None, ":", ",", False, False, False)  # type: ignore[arg-type]
-        text = "".join(encoder(value, 0))  # type: ignore[operator]
+        encoder = make_encoder(None, _unserializable, encode_text, None, ":", ",", False, False, False)
+        text = "".join(encoder(value, 0))
     return _escape_html(text) if escape_html else text
 
 

@@ -7,9 +7,8 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
-
-    from _collections_abc import Callable, Iterable, Mapping, Sequence
 
     from pyke.cli.session import Session
 

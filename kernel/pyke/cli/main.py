@@ -12,7 +12,7 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import Sequence
+    from collections.abc import Sequence
 
     from pyke.cli.flags import Options
 

@@ -9,9 +9,8 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
-
-    from _collections_abc import Callable, Iterable
 
 _ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 _FLAGS = ("readonly", "bind-nonrecursive", "volume-nocopy", "bind-create-src")  # may stand without a value
@@ -141,7 +140,7 @@ def _check(mount: dict[str, Any]) -> None:
 
 def parse_volumes(specifications: Iterable[str]) -> tuple[list[str], dict[str, object]]:
     """Read all `-v`: those with a source are binds, as given (but "./x" made absolute); the others are anonymous volumes by target."""
-    binds, anonymous = [], {}
+    binds, anonymous = list[str](), dict[str, object]()
     for text in specifications:
         if not text:
             raise PykeError("invalid empty volume spec")

@@ -7,7 +7,7 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import Iterable
+    from collections.abc import Iterable
 
     Bindings = dict[str, list[dict[str, str]]]
 

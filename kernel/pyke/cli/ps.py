@@ -7,9 +7,8 @@ from pyke.cli.flags import BOOL, FILTER, INT, STRING, Command, Flag, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
-
-    from _collections_abc import Callable
 
     from pyke.cli.session import Session
 

@@ -8,9 +8,8 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
-
-    from _collections_abc import Iterable
 
 
 def options(texts: Iterable[str]) -> tuple[list[str], bool]:

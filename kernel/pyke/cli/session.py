@@ -11,7 +11,7 @@ from pyke.paths import Layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 MOST_TOGETHER = 16

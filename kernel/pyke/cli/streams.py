@@ -5,7 +5,7 @@ Frames are Docker's: one byte for the stream (1 stdout, 2 stderr), three zeros, 
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # `signal` would bring `enum` with it: 4 ms
 import _socket
 import os
 import select
@@ -14,7 +14,7 @@ from pyke.cli.session import STDERR, STDIN, STDOUT, write_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pyke.cli.client import Connection
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _collections_abc import Sequence
+    from collections.abc import Sequence
 
 PADDING = 3
 MINIMUM = 10
@@ -15,7 +15,8 @@ def render(rows: Sequence[Sequence[str]], minimum: int = MINIMUM) -> str:
     widths: list[list[int]] = [[0] * max(0, len(row) - 1) for row in rows]
     for column in range(max((len(row) for row in rows), default=1) - 1):
         _measure(rows, widths, column, minimum)
-    return "".join("".join(cell.ljust(width) for cell, width in zip(row, [*row_widths, 0], strict=True)) + "\n" for row, row_widths in zip(rows, widths, strict=True))
+    lines = (zip(row, [*row_widths, 0], strict=True) for row, row_widths in zip(rows, widths, strict=True))
+    return "".join("".join(cell.ljust(width) for cell, width in line) + "\n" for line in lines)
 
 
 def _measure(rows: Sequence[Sequence[str]], widths: list[list[int]], column: int, minimum: int) -> None:

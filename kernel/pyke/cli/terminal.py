@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import _signal  # `signal` would bring `enum` with it: 4 ms
+import _signal  # type: ignore[import-not-found]  # `signal` would bring `enum` with it: 4 ms
 import os
 import termios
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any
-
-    from _collections_abc import Callable
 
 
 def size(descriptor: int) -> tuple[int, int]:

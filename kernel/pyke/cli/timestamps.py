@@ -74,3 +74,8 @@ def rfc3339_nano(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, units.SECOND)
     zone = time.strftime("%z", time.localtime(seconds))
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds)) + f".{rest:09d}{zone[:3]}:{zone[3:]}"
+
+
+def rfc3339(seconds: int) -> str:
+    """Write an instant (seconds since the epoch) in UTC: "2026-11-24T03:01:53Z"."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
