@@ -15,7 +15,7 @@ from pyke.http.connection import Connection
 from pyke.http.exchange import error_reply
 from pyke.http.facade import Engine
 from pyke.http.hangups import Hangups
-from pyke.http.routes import all_routes
+from pyke.http.table import all_routes
 
 log = logging.getLogger("pyke.http")
 
@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self, engine: Engine, listener: socket.socket | None = None, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self._engine = engine
-        self._router = all_routes(engine)
+        self._router = all_routes()
         self._listener = listener or listen(engine.layout.socket)
         self._max_connections = max_connections
         self._thread = threading.Thread(target=self._run, name="accept", daemon=True)

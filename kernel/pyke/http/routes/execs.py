@@ -25,6 +25,9 @@ def start(request: Request) -> Answer:
     found = containers.exec_get(request["id"])
     if found.is_running or found.exit_code is not None:
         raise Conflict(f"exec command {found.id} has already been started", hint=f"pyke exec {found.container[:12]} COMMAND")
+    container = containers.get(found.container)
+    if not container.state.is_running:
+        raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
     if wishes.flag("Detach"):
         containers.exec_start(found.id, None, caller=request.caller)
         return Reply(200)
