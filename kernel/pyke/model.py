@@ -245,6 +245,7 @@ class Image:
     history: tuple[HistoryEntry, ...] = ()
     parent: str = ""
     size: int = 0
+    removed: bool = False  # by force, and kept only because containers stand on its layers; no list shows it
 
     @property
     def chain_id(self) -> str:
