@@ -52,10 +52,10 @@ def cgroup(bundle: dict[str, Any]) -> cgroups.Cgroup:
 
 
 def fork(bundle: dict[str, Any]) -> int:
-    """Make the cgroup and fork a child into it and into the container's namespaces; 0 in the child, its PID in the monitor.
+    """Make the cgroup and fork a child into the container's namespaces; 0 in the child, its PID in the monitor.
 
-    The child goes on only when it has been placed, so that nothing it does escapes the limits, and when its user namespace, where it has
-    one, knows its identities. Raises OSError, and leaves nothing behind then.
+    The child is in the cgroup from its birth, or enters it as the first thing that `run` does, so that nothing escapes the limits. Raises
+    OSError, and leaves nothing behind then.
     """
     group, oci = cgroup(bundle), bundle["oci"]
     try:
@@ -82,25 +82,24 @@ def fork_exec(bundle: dict[str, Any]) -> int:
 
 
 def _fork_into(group: cgroups.Cgroup, flags: int, pid_namespace: int, config: dict[str, Any]) -> int:
-    waiting, placed = os.pipe()
-    pid = namespaces.clone(flags, pid_namespace)
+    directory, gate = group.open(), namespaces.Gate(flags)
+    pid = namespaces.clone(flags, pid_namespace, directory)
     if pid == 0:
-        os.close(placed)
-        if not os.read(waiting, 1):  # the monitor could not, or is dead
-            os._exit(FAILED)
-        os.close(waiting)
-        return 0
+        return 0 if gate.wait() else os._exit(FAILED)
     try:
-        group.place(pid)
-        namespaces.map_identities(pid, config)
-        os.write(placed, b"g")
+        if flags & linux.CLONE_NEWUSER:  # inside, it may not write to the host's cgroups any more
+            group.place(pid)
+            namespaces.map_identities(pid, config)
+        gate.open()
     except OSError:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
     finally:
-        for fd in (waiting, placed) if pid_namespace < 0 else (waiting, placed, pid_namespace):
-            os.close(fd)
+        gate.close()
+        for fd in (directory, pid_namespace):
+            if fd >= 0:
+                os.close(fd)
     return pid
 
 
@@ -111,6 +110,7 @@ def run(bundle: dict[str, Any], report: int, wait_for_go: int) -> NoReturn:
     """Become the container: build its file systems, say "ready", wait for a byte, and execute its program. Never returns."""
     try:
         _protect((report, wait_for_go))
+        _enter_cgroup(bundle)
         process, root, proc_sys = _build(bundle, report)
         _tell(report, {"event": "ready"})
         if os.read(wait_for_go, 1):
@@ -127,6 +127,7 @@ def run_exec(bundle: dict[str, Any], report: int) -> NoReturn:
     try:
         target = bundle["exec"]["target"]
         _protect((report, target.pidfd))
+        _enter_cgroup(bundle)
         seccomp = _read_filter(bundle)
         os.setsid()
         target.join()
@@ -154,8 +155,11 @@ def _protect(kept: tuple[int, ...]) -> None:
             linux.close_range(first, fd - 1)
         first = fd + 1
     linux.close_range(first)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
+
+
+def _enter_cgroup(bundle: dict[str, Any]) -> None:
+    if not namespaces.clone_flags(bundle["oci"]) & linux.CLONE_NEWUSER:
+        cgroup(bundle).enter()
 
 
 def _build(bundle: dict[str, Any], report: int) -> tuple[Process, Root, int]:
@@ -173,6 +177,7 @@ def _build(bundle: dict[str, Any], report: int) -> tuple[Process, Root, int]:
     root = _enter_root(bundle)
     for operation in operations:
         operation.execute(root)
+    rootfs.forget_host(root)
     proc_sys = root.open("/proc/sys", os.O_RDONLY | os.O_DIRECTORY)
     if bundle["stdio"]["tty"]:
         terminal = _open_terminal(bundle, root, report)

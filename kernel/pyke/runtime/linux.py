@@ -22,6 +22,7 @@ BPF_PROG_DETACH = 9
 BPF_PROG_LOAD = 5
 BPF_PROG_TYPE_CGROUP_DEVICE = 15
 CGROUP2_SUPER_MAGIC = 0x63677270
+CLONE_INTO_CGROUP = 0x200000000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWNET = 0x40000000
@@ -127,9 +128,11 @@ def _syscall(name: str, number: int, *arguments: object, filename: str | None = 
 # --- processes and namespaces --------------------------------------------------------------------------------------
 
 
-def clone(flags: int) -> int:
-    """fork(2), with the child in the new namespaces that `flags` (CLONE_NEW...) name. For single-threaded processes alone."""
-    arguments = ctypes.create_string_buffer(struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, 0))
+def clone(flags: int, cgroup: int = -1) -> int:
+    """fork(2), with the child in the new namespaces that `flags` (CLONE_NEW...) name and, unless -1, in the cgroup (of version 2) whose
+    directory is open as `cgroup`. For single-threaded processes alone."""
+    flags |= CLONE_INTO_CGROUP if cgroup >= 0 else 0
+    arguments = ctypes.create_string_buffer(struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, max(cgroup, 0)))
     ctypes.pythonapi.PyOS_BeforeFork()
     pid: int = _locked_libc.syscall(ctypes.c_long(SYS_CLONE3), arguments, ctypes.c_long(88))
     if pid == 0:

@@ -31,7 +31,7 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
 def wanted(oci: dict[str, Any]) -> dict[str, str]:
     """The namespaces that an OCI configuration lists: kind to path, "" for a new one. What is not listed is the host's."""
-    return {str(each["type"]): str(each.get("path") or "") for each in oci["linux"].get("namespaces") or []}
+    return {str(each["type"]): str(each.get("path") or "") for each in (oci.get("linux") or {}).get("namespaces") or []}
 
 
 def own(oci: dict[str, Any]) -> frozenset[str]:
@@ -44,18 +44,18 @@ def clone_flags(oci: dict[str, Any]) -> int:
     return sum(FLAGS[kind] for kind in own(oci) if kind != "cgroup")
 
 
-def clone(flags: int, pid_namespace: int) -> int:
+def clone(flags: int, pid_namespace: int, cgroup: int) -> int:
     """fork(2) into the new namespaces of `flags` and, unless -1, into the PID namespace behind the descriptor (of it, or a pidfd).
 
-    One's children can be sent to another PID namespace, oneself cannot; afterwards the caller's children are its own again.
+    `cgroup` is the directory of one of version 2, or -1. One's children can be sent to another PID namespace, oneself cannot; afterwards the caller's children are its own again.
     """
     if pid_namespace < 0:
-        return linux.clone(flags)
+        return linux.clone(flags, cgroup)
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     pid = -1
     try:
         linux.setns(pid_namespace, linux.CLONE_NEWPID)
-        pid = linux.clone(flags)
+        pid = linux.clone(flags, cgroup)
     finally:
         if pid != 0:
             linux.setns(home, linux.CLONE_NEWPID)
@@ -67,6 +67,30 @@ def open_pid_namespace(oci: dict[str, Any]) -> int:
     """The PID namespace of another container that is to be joined, or -1."""
     path = wanted(oci).get("pid")
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else -1
+
+
+class Gate:
+    """Where a child waits until its user namespace knows its identities; without such a namespace, an open door."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self, flags: int) -> None:
+        self.ends = os.pipe() if flags & linux.CLONE_NEWUSER else ()
+
+    def open(self) -> None:
+        if self.ends:
+            os.write(self.ends[1], b"g")
+
+    def wait(self) -> bool:
+        """In the child; False when the monitor could not open it, or is dead."""
+        if not self.ends:
+            return True
+        os.close(self.ends[1])
+        return bool(os.read(self.ends[0], 1))
+
+    def close(self) -> None:
+        for fd in self.ends:
+            os.close(fd)
 
 
 def map_identities(pid: int, config: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """What is to be mounted in a container, as objects: `execute` does it, `describe` tells it.
 
-The operations run after pivot_root, so that no path of the host can be reached any more. What belongs to the host (the sources of binds)
-is opened by `prepare`, before. A target is resolved once, inside the root, to a descriptor; the mount is attached to the descriptor; then
+The operations run after pivot_root, so that no path leads to the host any more. What belongs to the host (the sources of binds) is opened
+by `prepare`, before. A target is resolved once, inside the root, to a descriptor; the mount is attached to the descriptor; then
 the path is resolved again and has to lead to what was mounted (CVE-2021-30465, CVE-2025-31133, CVE-2025-52881).
 """
 
@@ -59,29 +59,33 @@ class MountOperation(Operation):
 class BindOperation(Operation):
     """Make a file or directory of the host visible inside."""
 
-    __slots__ = ("mount", "options", "source", "target")
+    __slots__ = ("options", "origin", "source", "target")
 
     def __init__(self, target: str, source: str, options: list[str]) -> None:
         self.target, self.source, self.options = target, source, Options(options)
-        self.mount = -1
+        self.origin = -1
 
     def describe(self) -> str:
         return f"mount --{'rbind' if self.options.is_recursive else 'bind'} {self.source} {self.target}"
 
     def prepare(self) -> None:
-        flags = linux.OPEN_TREE_CLONE | (linux.AT_RECURSIVE if self.options.is_recursive else 0)
+        """A mount that is to stay the host's peer is cloned here, before this namespace parts from the host's."""
+        flags = self._flags() if self.options.propagation in (linux.MS_SHARED, linux.MS_SLAVE) else 0
         try:
-            self.mount = linux.open_tree(self.source, flags)
+            self.origin = linux.open_tree(self.source, flags)
         except FileNotFoundError as error:
-            raise StartFailed(
-                f"bind source path does not exist: {self.source}", hint=f"mkdir -p {self.source}"
-            ) from error
-        if not self.options.propagation:  # the clone is a peer of the host's mount, which may be shared
-            linux.mount_setattr(self.mount, propagation=linux.MS_PRIVATE, recursive=True)
-        self.options.apply(self.mount)
+            raise StartFailed(f"bind source path does not exist: {self.source}", hint=f"mkdir -p {self.source}") from error
 
     def execute(self, root: Root) -> None:
-        attach(self.mount, root, self.target, is_directory=stat.S_ISDIR(os.fstat(self.mount).st_mode))
+        mount = self.origin
+        if self.options.propagation not in (linux.MS_SHARED, linux.MS_SLAVE):
+            mount = linux.open_tree("", self._flags() | linux.AT_EMPTY_PATH, self.origin)
+            os.close(self.origin)
+        self.options.apply(mount)
+        attach(mount, root, self.target, is_directory=stat.S_ISDIR(os.fstat(mount).st_mode))
+
+    def _flags(self) -> int:
+        return linux.OPEN_TREE_CLONE | (linux.AT_RECURSIVE if self.options.is_recursive else 0)
 
 
 class ReadOnlyOperation(Operation):

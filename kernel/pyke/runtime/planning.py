@@ -31,17 +31,18 @@ class CgroupsOperation(Operation):
         for names, mount in cgroups.hierarchies().items():
             if not names:
                 continue
-            bind = linux.open_tree(os.path.join(mount, self.group.path), linux.OPEN_TREE_CLONE)
-            linux.mount_setattr(bind, propagation=linux.MS_PRIVATE)
-            self.options.apply(bind)
+            origin = linux.open_tree(os.path.join(mount, self.group.path), 0)
             # The name that the host gives the mount: "systemd" for "name=systemd", "cpu,cpuacct" where two share one.
-            self.hierarchies.append((os.path.basename(mount), names, bind))
+            self.hierarchies.append((os.path.basename(mount), names, origin))
 
     def execute(self, root: Root) -> None:
         attributes = Options(["nosuid", "nodev", "noexec", "mode=755"])
         attach(new_mount("tmpfs", "tmpfs", attributes), root, self.target, is_directory=True)
-        for name, controllers, bind in self.hierarchies:
-            attach(bind, root, f"{self.target}/{name}", is_directory=True)
+        for name, controllers, origin in self.hierarchies:
+            mount = linux.open_tree("", linux.OPEN_TREE_CLONE | linux.AT_EMPTY_PATH, origin)
+            os.close(origin)
+            self.options.apply(mount)
+            attach(mount, root, f"{self.target}/{name}", is_directory=True)
             for controller in controllers:
                 if controller != name and "=" not in controller:
                     self._link(root, controller, name)

@@ -29,6 +29,10 @@ LIMITS = {
 }
 
 
+#: What this process, or one that it was forked from, may ignore.
+INHERITED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGTTOU)
+
+
 class Process:
     """A process to be: an OCI `process` object, and the seccomp filter as bytes or None."""
 
@@ -144,7 +148,7 @@ def _restrict(process: Process) -> None:
 
 def _reset_signals() -> None:
     """Undo what Python ignores (SIGPIPE, SIGXFSZ) or a parent blocked: a program inherits both over exec."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+    for number in INHERITED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -145,17 +145,23 @@ def root_operation(rootfs: dict[str, object], stand: str) -> RootOperation:
 
 
 def enter(mount: int, stand: str) -> Root:
-    """Make the detached `mount` this mount namespace's root and forget the host's; cwd is "/". Needs a namespace of private mounts.
+    """Make the detached `mount` this mount namespace's root; cwd is "/". Needs a namespace of private mounts.
 
-    pivot_root(".", ".") stacks the old root over the new one, so that no directory for it has to be made in the container (pivot_root(2)).
+    The host's root lies over it, out of every path's reach, until `forget_host`: pivot_root(".", ".") stacks the two, so that no
+    directory has to be made in the container for it (pivot_root(2)).
     """
     with Root.at(stand) as covered:
         linux.move_mount(mount, covered.fd)
     os.fchdir(mount)
     linux.pivot_root(".", ".")
+    return Root(mount)
+
+
+def forget_host(root: Root) -> None:
+    """Unmount the host's root and all below it, for this mount namespace alone."""
+    os.fchdir(root.fd)
     linux.umount(".", linux.MNT_DETACH)
     os.chdir("/")
-    return Root(mount)
 
 
 def mount_image(file: str, kind: str, directory: str) -> None:

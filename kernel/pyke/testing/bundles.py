@@ -21,7 +21,8 @@ from typing import Any
 from pyke.runtime import init, linux, sealed
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAM = "import sys; sys.path[:0] = [sys.argv[1]]; from pyke.testing import bundles; bundles.play_monitor(sys.argv[2])"
+# By its path: what else is in this package imports pytest, and a large process forks slowly.
+PROGRAM = "import runpy, sys; sys.path[:0] = [sys.argv[1]]; runpy.run_path(sys.argv[2])['play_monitor'](sys.argv[3])"
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ def run(bundle: dict[str, Any], *, stdin: bytes = b"", timeout: float = 30) -> O
     result = os.path.join(bundle["directory"], "result.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(bundle, file)
-    done = subprocess.run([sys.executable, "-I", "-c", PROGRAM, SOURCE, path], input=stdin, capture_output=True, timeout=timeout, check=False)
+    done = subprocess.run([sys.executable, "-I", "-c", PROGRAM, SOURCE, __file__, path], input=stdin, capture_output=True, timeout=timeout, check=False)
     if done.returncode:
         raise RuntimeError(f"the stand-in for a monitor failed: {done.stderr.decode(errors='replace')}")
     with open(result, encoding="utf-8") as file:

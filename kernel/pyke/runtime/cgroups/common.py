@@ -36,6 +36,13 @@ class Cgroup:
         for directory in self.directories():
             write(os.path.join(directory, "cgroup.procs"), str(pid))
 
+    def open(self) -> int:
+        """A descriptor for `linux.clone`, with which a child is born inside; -1 where it has to `enter`."""
+        return -1
+
+    def enter(self) -> None:
+        """Move this process, which has one thread, in; nothing to do for one that was born inside."""
+
     def update(self, resources: dict[str, Any]) -> None:
         """Set the limits that `resources` names; leave the others."""
         raise NotImplementedError

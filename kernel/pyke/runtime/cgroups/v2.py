@@ -46,6 +46,9 @@ class CgroupV2(Cgroup):
         if "devices" in resources:
             self._filter_devices(resources["devices"])
 
+    def open(self) -> int:
+        return os.open(self.file(""), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def update(self, resources: dict[str, Any]) -> None:
         for name, value in settings(resources).items():
             write(self.file(name), value)
@@ -55,7 +58,7 @@ class CgroupV2(Cgroup):
 
     def _filter_devices(self, rules: list[dict[str, Any]]) -> None:
         """The program stays attached as long as the cgroup exists; the descriptors need not."""
-        directory = os.open(self.file(""), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = self.open()
         program = linux.bpf_load(linux.BPF_PROG_TYPE_CGROUP_DEVICE, device_filter.assemble(rules))
         try:
             linux.bpf_attach(directory, program, linux.BPF_CGROUP_DEVICE, linux.BPF_F_ALLOW_MULTI)
