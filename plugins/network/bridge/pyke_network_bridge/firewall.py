@@ -79,8 +79,8 @@ table inet {table} {{
     chain publish {{
         dnat ip to meta l4proto . ip daddr . th dport map @ports
         dnat ip6 to meta l4proto . ip6 daddr . th dport map @ports6
-        dnat ip to meta l4proto . th dport map @everywhere
-        dnat ip6 to meta l4proto . th dport map @everywhere6
+        meta nfproto ipv4 dnat ip to meta l4proto . th dport map @everywhere
+        meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @everywhere6
     }}
     chain prerouting {{
         fib daddr type local jump publish
