@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyke.engine.json_objects import json_object
@@ -110,7 +110,7 @@ class Content:
     def write_index(self, images: Iterable[Image]) -> None:
         """Make index.json name these images: one descriptor for each tag, and one for an image without any."""
         manifests: list[dict[str, Any]] = []
-        for image in images:
+        for image in filter(lambda image: self.has(image.manifest), images):  # one that was lost must not keep the others from being named
             descriptor: dict[str, Any] = {"mediaType": self.media_type(image), "digest": image.manifest, "size": self.size(image.manifest)}
             manifests += [{**descriptor, "annotations": {REF_NAME: tag}} for tag in image.tags] or [descriptor]
         self._replace("index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
@@ -119,12 +119,12 @@ class Content:
         """What the image's manifest says it is; OCI's where it says nothing."""
         return str(self.document(image.manifest).get("mediaType") or MANIFEST)
 
-    def collect(self, needed: Callable[[], set[str]]) -> int:
+    def collect(self, needed: set[str]) -> int:
         """Delete every blob but the `needed` ones and return the bytes that were freed."""
         if not os.path.isdir(self._blobs):
             return 0
         freed = 0
-        kept = {Digest(each).hex for each in needed()}
+        kept = {Digest(each).hex for each in needed}
         for name in os.listdir(self._blobs):
             if name not in kept:
                 path = os.path.join(self._blobs, name)

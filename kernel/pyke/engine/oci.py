@@ -1,0 +1,87 @@
+"""OCI manifests and indexes (image-spec, manifest.md and image-index.md), and Docker's of schema 2, which say the same in other words."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyke.engine.content import CONFIG, LAYER, MANIFEST, canonical
+from pyke.engine.json_objects import as_list, as_object, as_text, json_object
+from pyke.engine.references import Digest
+from pyke.errors import BadArchive
+
+INDEXES = {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
+MANIFESTS = {MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"}
+MAX_NESTING = 4  # of indexes in indexes
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386", "loongarch64": "loong64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest points to."""
+
+    config: Digest
+    layers: tuple[Digest, ...]
+    media_types: tuple[str, ...]
+
+
+def architecture() -> str:
+    """This machine's architecture in the words of images: "amd64", "arm64", ..."""
+    machine = platform.machine()
+    return MACHINES.get(machine, machine)
+
+
+def choose(descriptor: dict[str, Any], fetch: Callable[[Digest], bytes], nesting: int = 0) -> bytes | None:
+    """The bytes of the manifest for this machine that `descriptor` leads to, through indexes where there are any; None for none."""
+    if nesting > MAX_NESTING:
+        raise BadArchive(f"an index is nested in others deeper than {MAX_NESTING}")
+    digest = Digest(as_text(descriptor.get("digest"), "digest of a descriptor"))
+    text = fetch(digest)
+    document = json_object(text, f"the manifest {digest}")
+    if "manifests" in document and ("layers" in document or "config" in document):
+        raise BadArchive(f"{digest} is a manifest and an index at once")  # CVE-2021-41190
+    if "manifests" not in document:
+        return text
+    candidates = [as_object(each, f"a descriptor of {digest}") for each in as_list(document["manifests"], f"manifests of {digest}")]
+    chosen = next((each for each in candidates if _is_native(each)), None)
+    return choose(chosen, fetch, nesting + 1) if chosen is not None else None
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """The digests in a manifest."""
+    what = f"the manifest {Digest.of(text).short}"
+    document = json_object(text, what)
+    kind = as_text(document.get("mediaType"), what)
+    if kind and kind not in MANIFESTS:
+        raise BadArchive(f"{what} is of the type {kind[:100]!r}, which is not an image's")
+    layers = [as_object(each, f"a layer of {what}") for each in as_list(document.get("layers"), f"layers of {what}")]
+    config = as_object(document.get("config"), f"config of {what}")
+    return Manifest(
+        config=Digest(as_text(config.get("digest"), f"config of {what}")),
+        layers=tuple(Digest(as_text(each.get("digest"), f"a layer of {what}")) for each in layers),
+        media_types=tuple(as_text(each.get("mediaType"), f"a layer of {what}") for each in layers),
+    )
+
+
+def manifest_of(config: Digest, config_size: int, layers: Sequence[tuple[Digest, int, str]]) -> bytes:
+    """A manifest for an image that came without: its layers are (digest, size, compression)."""
+    return canonical(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": {"mediaType": CONFIG, "digest": config, "size": config_size},
+            "layers": [
+                {"mediaType": LAYER + (f"+{compression}" if compression else ""), "digest": digest, "size": size}
+                for digest, size, compression in layers
+            ],
+        }
+    )
+
+
+def _is_native(descriptor: dict[str, Any]) -> bool:
+    wanted = as_object(descriptor.get("platform"), "platform of a descriptor")
+    if not wanted:
+        return as_text(descriptor.get("mediaType"), "mediaType of a descriptor") in MANIFESTS | INDEXES
+    return as_text(wanted.get("os"), "platform") == "linux" and as_text(wanted.get("architecture"), "platform") == architecture()
