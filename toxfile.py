@@ -1,7 +1,7 @@
 """tox's environments that follow from the tree: every folder plugins/FAMILY/DRIVER is found here, and a new one needs no entry anywhere.
 
-`lint`, `docs`, `unit` and `system` have the kernel and all plugins, as a developer has them. `isolated-kernel` has the kernel and nothing else;
-`isolated-FAMILY-DRIVER` has the kernel and that plugin, both installed from the wheels that would be shipped.
+`lint`, `docs`, `unit` and `system` have the kernel and all plugins, as a developer has them. `isolated-kernel` has the kernel and nothing
+else; `isolated-FAMILY-DRIVER` has the kernel and that plugin, both installed from the wheels that would be shipped.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from pathlib import Path
 
 from tox.config.loader.memory import MemoryLoader
 from tox.config.sets import ConfigSet
+from tox.config.types import Command
 from tox.plugin import impl
 from tox.session.state import State
+from uv import find_uv_bin
 
 ROOT = Path(__file__).parent
 PLUGINS = {"-".join(path.parent.parts[-2:]): path.parent for path in sorted(ROOT.glob("plugins/*/*/pyproject.toml"))}
@@ -29,13 +31,16 @@ def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
     everything = [f"-e {ROOT}[dev]", *(f"-e {folder}" for folder in PLUGINS.values())]
     for name in TOGETHER:
         state.conf.memory_seed_loaders[name].append(MemoryLoader(deps="\n".join(everything)))
-    _isolated(state, "kernel", f"{ROOT}[test]", ROOT / "tests" / "unit")
+    _isolated(state, "kernel", ROOT / "tests" / "unit")
     for name, folder in PLUGINS.items():
-        _isolated(state, name, f"{ROOT}[test]\n{folder}", folder / "tests")
+        _isolated(state, name, folder / "tests", str(folder))
 
 
-def _isolated(state: State, name: str, dependencies: str, tests: Path) -> None:
-    environment = f"isolated-{name}"
-    report = ROOT / ".tox" / "reports" / f"{environment}.xml"
-    commands = f"pytest --junitxml={report} {tests}"
-    state.conf.memory_seed_loaders[environment].append(MemoryLoader(deps=dependencies, commands=commands))
+def _isolated(state: State, name: str, tests: Path, *plugins: str) -> None:
+    """The wheels are built anew each time: tox installs dependencies once, and would go on testing yesterday's code."""
+    environment, uv = f"isolated-{name}", find_uv_bin()
+    renewed = ["--reinstall-package=pyke", f"--reinstall-package=pyke-{name}"]
+    fresh = [uv, "pip", "install", "-q", "--no-sources", *renewed, f"{ROOT}[test]", *plugins]
+    test = ["pytest", f"--junitxml={ROOT / '.tox' / 'reports' / environment}.xml", str(tests)]
+    loader = MemoryLoader(commands_pre=[Command(fresh)], commands=[Command(test)], allowlist_externals=[uv])
+    state.conf.memory_seed_loaders[environment].append(loader)

@@ -90,7 +90,8 @@ class TestEngine:
 
         archive = os.path.join(self.layout.root, "busybox.tar")
         os.makedirs(self.layout.root, exist_ok=True)
-        images.write_busybox(archive)
+        with open(archive, "wb") as file:
+            file.write(images.busybox_image())
         self.ok("load", "-i", archive)
         os.unlink(archive)
 

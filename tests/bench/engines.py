@@ -1,0 +1,154 @@
+"""The three engines, each with roots and networks of its own, driven through their command lines alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyke.testing.engine import TestEngine
+
+START = 30.0  # seconds for a daemon to answer
+HOLD = "ip link set lo up; echo ready; exec cat"
+
+
+class Engine:
+    """A competitor: its name, the words in front of every command, and the processes that are there while nothing runs."""
+
+    name = ""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.prefix: list[str] = []
+
+    def run(self, *arguments: str, check: bool = True) -> str:
+        command = [*self.prefix, *arguments]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
+        if check and done.returncode:
+            raise SystemExit(f"{self.name} {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+        return done.stdout.strip()
+
+    def timed(self, *arguments: str) -> float:
+        """Seconds that a command takes, start of the program included."""
+        started = time.perf_counter()
+        self.run(*arguments)
+        return time.perf_counter() - started
+
+    def resident(self) -> list[int]:
+        """The processes that are there while no container runs."""
+        return []
+
+    def monitor_of(self, container: str) -> int:
+        """The process that keeps a container: the parent of its first process."""
+        pid = int(self.run("inspect", "--format", "{{.State.Pid}}", container))
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+    def remove_all(self) -> None:
+        containers = self.run("ps", "-aq").split()
+        for start in range(0, len(containers), 50):
+            self.run("rm", "-f", *containers[start : start + 50])
+
+    def close(self) -> None:
+        self.remove_all()
+
+
+class Pyke(Engine):
+    name = "pyke"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.engine = TestEngine(directory / "pyke")
+        self.prefix = self.engine.argv()
+
+    def resident(self) -> list[int]:
+        return [self.engine.engine_pid(), self.engine.spawner_pid()]
+
+    def close(self) -> None:
+        left = self.engine.close()
+        if left:
+            raise SystemExit("pyke left behind:\n  " + "\n  ".join(left))
+
+
+class Docker(Engine):
+    """A dockerd in a network namespace of its own: its bridge and its iptables rules never meet the machine's."""
+
+    name = "docker"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.home = directory / "docker"
+        self.home.mkdir()
+        socket = f"unix://{self.home}/sock"
+        self.prefix = [shutil.which("docker", path="/usr/bin") or "docker", "-H", socket]
+        paths = ["--data-root", f"{self.home}/root", "--exec-root", f"{self.home}/exec", "-H", socket, "-p", f"{self.home}/pid"]
+        log = open(self.home / "log", "wb")
+        script = 'ip link set lo up; exec dockerd "$@"'
+        self.daemon = subprocess.Popen(["unshare", "--net", "sh", "-c", script, "dockerd", *paths], stdout=log, stderr=log)
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START
+        while subprocess.run([*self.prefix, "version"], capture_output=True, check=False).returncode:
+            if time.monotonic() > deadline or self.daemon.poll() is not None:
+                raise SystemExit(f"dockerd did not start:\n{(self.home / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def resident(self) -> list[int]:
+        children = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children").read_text().split()
+        threads = {child for task in Path(f"/proc/{self.daemon.pid}/task").iterdir() for child in (task / "children").read_text().split()}
+        return [self.daemon.pid, *map(int, {*children, *threads})]
+
+    def close(self) -> None:
+        self.remove_all()
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait(60)
+        for mount in reversed(_mounts_below(self.home)):
+            subprocess.run(["umount", "-l", mount], check=False)
+
+
+class Podman(Engine):
+    """podman with roots of its own, in a network namespace of its own (whose nsenter costs it a millisecond or two)."""
+
+    name = "podman"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.home = directory / "podman"
+        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.holder.stdout is not None
+        self.holder.stdout.readline()
+        roots = ["--root", f"{self.home}/root", "--runroot", f"{self.home}/run", "--cgroup-manager", "cgroupfs"]
+        self.prefix = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "podman", *roots]
+
+    def close(self) -> None:
+        self.remove_all()
+        assert self.holder.stdin is not None
+        self.holder.stdin.close()
+        self.holder.wait(10)
+        for mount in reversed(_mounts_below(self.home)):
+            subprocess.run(["umount", "-l", mount], check=False)
+
+
+def _mounts_below(directory: Path) -> list[str]:
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [mount for mount in mounts if mount.startswith(f"{directory}/")]
+
+
+@contextlib.contextmanager
+def started(directory: Path, names: list[str]) -> Iterator[dict[str, Engine]]:
+    """The engines of these names that are installed, by name; ended when the block ends."""
+    programs = {"pyke": "pyke", "docker": "dockerd", "podman": "podman"}
+    kinds: dict[str, type[Engine]] = {"pyke": Pyke, "docker": Docker, "podman": Podman}
+    os.environ.pop("DOCKER_HOST", None)
+    with contextlib.ExitStack() as stack:
+        found: dict[str, Engine] = {}
+        for name in names:
+            if name == "pyke" or shutil.which(programs[name]):
+                found[name] = kinds[name](directory)
+                stack.callback(found[name].close)
+        yield found

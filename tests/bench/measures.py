@@ -1,0 +1,145 @@
+"""What is measured: one function for each line of the table. A value is seconds, or bytes where it says so."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import statistics
+import tarfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.engines import Engine
+
+MANY, AT_ONCE = 40, 8
+PEOPLE = 20  # containers among which memory is shared when it is measured
+
+Measure = Callable[[Engine], float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: the work, whom it is compared with, and the ratio that it may have."""
+
+    work: str
+    measure: Measure
+    against: str
+    budget: float
+    goal: float
+    rounds: int  # the default; a slow work has fewer
+    unit: str = "ms"
+
+
+def run_bridge(engine: Engine) -> float:
+    return engine.timed("run", "--rm", "busybox", "true")
+
+
+def run_none(engine: Engine) -> float:
+    return engine.timed("run", "--rm", "--network", "none", "busybox", "true")
+
+
+def execute(engine: Engine) -> float:
+    if not engine.run("ps", "-q", "--filter", "name=sleeper"):
+        engine.run("run", "-d", "--name", "sleeper", "--network", "none", "busybox", "sleep", "10000")
+    return engine.timed("exec", "sleeper", "true")
+
+
+def list_containers(engine: Engine) -> float:
+    return engine.timed("ps")
+
+
+def forty(engine: Engine) -> float:
+    started = time.perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda _: engine.run("run", "-d", "busybox", "sleep", "10000"), range(MANY)))
+    taken = time.perf_counter() - started
+    engine.remove_all()
+    return taken
+
+
+def memory_of_a_monitor(engine: Engine) -> float:
+    """Bytes (PSS) of the process that keeps a container, the mean of twenty that run at one time."""
+    names = [engine.run("run", "-d", "--network", "none", "busybox", "sleep", "10000") for _ in range(PEOPLE)]
+    value = statistics.mean(_pss(engine.monitor_of(name)) for name in names)
+    engine.remove_all()
+    return value
+
+
+def memory_at_rest(engine: Engine) -> float:
+    """Bytes (PSS) of what is there while no container runs."""
+    engine.remove_all()
+    return float(sum(map(_pss, engine.resident())))
+
+
+def load(engine: Engine) -> float:
+    """An archive of five layers that no other round has: a file system remembers what was deleted on it, and slows down."""
+    archive = engine.directory / "big.tar"
+    write_archive(archive, seed=random.randrange(1 << 30))
+    taken = engine.timed("load", "-i", str(archive))
+    archive.unlink()
+    return taken
+
+
+def write_archive(path: Path, seed: int, layers: int = 5, files: int = 800, size: int = 16 << 10) -> None:
+    """An image in the format of `docker save`, of `layers` layers with `files` random files of `size` bytes each."""
+    import hashlib
+
+    source = random.Random(seed)
+    with tarfile.open(path, "w") as archive:
+        names, digests = [], []
+        for number in range(layers):
+            data = _layer(source, number, files, size)
+            names.append(f"{seed}-{number}/layer.tar")
+            digests.append("sha256:" + hashlib.sha256(data).hexdigest())
+            _add(archive, names[-1], data)
+        rootfs = {"type": "layers", "diff_ids": digests}
+        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["true"]}, "rootfs": rootfs}).encode()
+        name = hashlib.sha256(config).hexdigest() + ".json"
+        _add(archive, name, config)
+        _add(archive, "manifest.json", json.dumps([{"Config": name, "RepoTags": [f"big:{seed}"], "Layers": names}]).encode())
+
+
+def _layer(source: random.Random, number: int, files: int, size: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as layer:
+        for index in range(files):
+            _add(layer, f"layer{number}/directory{index // 50}/file{index}", source.randbytes(size))
+    return buffer.getvalue()
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _pss(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"process {pid} has no PSS")
+
+
+def crowd(engine: Engine, containers: int = 300, networks: int = 60) -> None:
+    """Fill an engine with what exists and does nothing."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(lambda _: engine.run("create", "--network", "none", "busybox", "true"), range(containers)))
+    for number in range(networks):
+        engine.run("network", "create", f"crowd{number}")
+
+
+LINES = [
+    Line("run --rm busybox true, bridge", run_bridge, "docker", 0.25, 0.15, 15),
+    Line("run --rm busybox true, none", run_none, "podman", 0.5, 0.3, 15),
+    Line("exec C true", execute, "docker", 0.5, 0.3, 15),
+    Line("ps", list_containers, "docker", 1.2, 0.9, 25),
+    Line("40 x run -d, 8 at a time", forty, "docker", 0.25, 0.12, 3),
+    Line("load, 5 layers, 64 MB, 4,000 files", load, "docker", 0.35, 0.22, 5),
+    Line("PSS of a container's monitor", memory_of_a_monitor, "docker", 0.5, 0.25, 1, "MB"),
+    Line("PSS at rest", memory_at_rest, "docker", 0.6, 0.4, 1, "MB"),
+]
