@@ -69,7 +69,7 @@ class Connection:
             return handler(replace(request, parameters=parameters))
         except PykeError as error:
             return error_reply(error)
-        except (ClientGone, h11.RemoteProtocolError):
+        except ClientGone:
             raise
         except Exception as error:
             log.exception("%s %s failed", head.method.decode("ascii"), head.target.decode("ascii", "replace"))

@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 import h11
 
 from pyke import __version__
+from pyke.errors import InvalidRequest
 from pyke.http.versions import NEWEST
 
 HEAD_LIMIT = 64 << 10  # bytes; X-Registry-Auth may be long
@@ -106,9 +107,12 @@ class Wire:
         return True
 
     def data(self) -> bytes:
-        """The next piece of the body, or nothing at its end."""
+        """The next piece of the body, or nothing at its end. Raises `InvalidRequest` for a broken one, `ClientGone`."""
         while True:
-            event = self._http.next_event()
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError as error:
+                raise InvalidRequest(f"the body of the request is broken: {error}") from error
             if event is h11.NEED_DATA:
                 self._continue()
                 self._receive(BODY_PAUSE)
@@ -175,8 +179,10 @@ class _Body(io.RawIOBase):
 
 
 def _check_framing(request: h11.Request) -> None:
-    """Refuse a request whose length can be read in two ways; h11 alone would let the first two pass."""
+    """Refuse a request whose length can be read in two ways; h11 alone would let these pass."""
     names = [name for name, _ in request.headers]
+    if sum(len(name) + len(value) for name, value in request.headers) + len(request.target) > HEAD_LIMIT:
+        raise h11.RemoteProtocolError("the head is too long", error_status_hint=431)
     if b"transfer-encoding" in names and b"content-length" in names:
         raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding are given")
     if b"transfer-encoding" in names and request.http_version < b"1.1":

@@ -1,0 +1,203 @@
+"""The listener and HTTP itself: what is served, what is refused, and how a connection ends."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import stat
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from pyke.http import wire
+from pyke.http.server import Server, listen
+
+
+def test_the_socket_is_for_root_and_a_group(client: Any) -> None:
+    found = os.stat(client.path)
+    assert stat.S_IMODE(found.st_mode) == 0o660
+    assert found.st_uid == os.geteuid()
+    assert os.listdir(os.path.dirname(client.path)) == ["pyke.sock"]
+
+
+def test_a_stale_socket_is_replaced_and_a_long_path_is_no_obstacle(root: Any) -> None:
+    path = os.path.join(root, "x" * 120, "pyke.sock")
+    listen(path).close()
+    listener = listen(path)
+    directory = os.open(os.path.dirname(path), os.O_PATH)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"/proc/self/fd/{directory}/pyke.sock")
+    os.close(directory)
+    listener.close()
+
+
+def test_the_caller_is_who_the_kernel_says(client: Any, engine: Any) -> None:
+    client.create()
+    caller = engine.containers.callers[0]
+    assert (caller.uid, caller.gid, caller.pid) == (os.geteuid(), os.getegid(), os.getpid())
+
+
+def test_a_connection_serves_many_requests(client: Any) -> None:
+    connection = client.connection()
+    for path, status in (("/_ping", 200), ("/nosuch", 404), ("/v1.41/info", 200), ("/containers/x/json", 404)):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == status
+    connection.close()
+
+
+def test_requests_may_be_pipelined(client: Any) -> None:
+    found = client.raw(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n" * 3)
+    assert found.count(b"HTTP/1.1 200") == 3
+
+
+def test_http_1_0_closes(client: Any) -> None:
+    found = client.raw(b"GET /_ping HTTP/1.0\r\n\r\n")
+    assert b"200" in found.split(b"\r\n")[0]
+    assert found.endswith(b"OK")
+
+
+def test_a_reply_without_a_body_has_none(client: Any) -> None:
+    id = client.create()
+    client.post(f"/containers/{id}/start")
+    found = client.raw(f"POST /containers/{id}/start HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 304")
+    assert body == b""
+
+
+REFUSED = {
+    "two lengths": b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "length and encoding": b"POST /volumes/create HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "unknown encoding": b"POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "encoding in 1.0": b"POST /containers/create HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "negative length": b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: -1\r\n\r\n",
+    "blank before the colon": b"GET /_ping HTTP/1.1\r\nHost: d\r\nContent-Length : 0\r\n\r\n",
+    "no host": b"GET /_ping HTTP/1.1\r\n\r\n",
+    "not HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "a long head": b"GET /_ping HTTP/1.1\r\nHost: d\r\nX: " + b"x" * (wire.HEAD_LIMIT + 1000) + b"\r\n\r\n",
+    "a header twice": b"GET /_ping HTTP/1.1\r\nHost: d\r\nX-Registry-Auth: a\r\nX-Registry-Auth: b\r\nConnection: close\r\n\r\n",
+    "a broken chunk": b"POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_can_be_read_in_two_ways_is_refused(client: Any, engine: Any, name: str) -> None:
+    found = client.raw(REFUSED[name])
+    status = int(found.split(b" ", 2)[1])
+    assert 400 <= status < 600
+    assert json.loads(found.partition(b"\r\n\r\n")[2])["message"]
+    assert engine.containers.records == {}
+    assert client.get("/_ping") == b"OK"
+
+
+def test_a_json_body_over_the_limit_is_refused_and_the_reply_arrives(client: Any) -> None:
+    status, body, _ = client.request("POST", "/containers/create", b'{"Image": "' + b"x" * (5 << 20) + b'"}')
+    assert status == 413
+    assert "larger than 4194304 bytes" in body["message"]
+
+
+def test_a_body_that_nobody_reads_does_not_poison_the_connection(client: Any) -> None:
+    found = client.raw(b"POST /nosuch HTTP/1.1\r\nHost: d\r\nContent-Length: 45\r\n\r\nGET /info HTTP/1.1\r\nHost: d\r\nX: 1234567\r\n\r\n")
+    assert found.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_client_that_expects_to_be_told_to_go_on_is_told(client: Any) -> None:
+    with client.socket() as connection:
+        connection.sendall(b"POST /volumes/create HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 13\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 100")
+        connection.sendall(b'{"Name":"v1"}')
+        assert connection.recv(4096).startswith(b"HTTP/1.1 201")
+
+
+def test_a_slow_head_is_given_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "HEAD_TIME", 0.3)  # a limit, not a function: the real one would take ten seconds
+    began = time.monotonic()
+    with client.socket() as connection:
+        connection.sendall(b"GET /_ping HT")
+        assert connection.recv(100) == b""
+    assert 0.2 < time.monotonic() - began < 5
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(client: Any, engine: Any) -> None:
+    with client.socket() as connection:
+        connection.sendall(b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\n\r\n{")
+    assert client.get("/_ping") == b"OK"
+    assert engine.containers.records == {}
+
+
+def test_one_client_too_many_is_turned_away(engine: Any) -> None:
+    server = Server(engine, max_connections=2)
+    server.start()
+    held = []
+    for _ in range(2):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(engine.layout.socket)
+        client.sendall(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+        assert client.recv(4096)
+        held.append(client)
+    with socket.socket(socket.AF_UNIX) as third:
+        third.connect(engine.layout.socket)
+        found = b"".join(iter(lambda: third.recv(4096), b""))
+    assert found.startswith(b"HTTP/1.1 503")
+    for client in held:
+        client.close()
+    server.stop(grace=2)
+
+
+def test_stop_lets_a_running_request_end_and_cuts_idle_clients(engine: Any) -> None:
+    server = Server(engine)
+    server.start()
+    idle, busy = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    for client in (idle, busy):
+        client.connect(engine.layout.socket)
+        client.settimeout(5)
+    busy.sendall(b"POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nab")
+    time.sleep(0.2)
+    stopping = threading.Thread(target=server.stop, args=(5.0,))
+    stopping.start()
+    assert idle.recv(100) == b""
+    busy.sendall(b"cd")
+    assert busy.recv(4096).startswith(b"HTTP/1.1 200")
+    assert engine.images.loaded == b"abcd"
+    busy.close()
+    idle.close()
+    stopping.join(10)
+    assert server.connections == 0
+    with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as late:
+        late.connect(engine.layout.socket)
+
+
+def test_stop_ends_streams_that_would_go_on_for_ever(engine: Any) -> None:
+    server = Server(engine)
+    server.start()
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(engine.layout.socket)
+    client.sendall(b"GET /events HTTP/1.1\r\nHost: d\r\n\r\n")
+    assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    server.stop(grace=0.3)
+    assert server.connections == 0
+    client.close()
+
+
+def test_a_listener_can_be_handed_in_and_stays_usable(engine: Any, root: Any) -> None:
+    path = str(root / "given.sock")
+    listener = listen(path)
+    kept = listener.dup()  # as systemd keeps it
+    server = Server(engine, listener)
+    server.start()
+    connection = http.client.HTTPConnection("pyke")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(path)
+    connection.request("GET", "/_ping")
+    assert connection.getresponse().read() == b"OK"
+    connection.close()
+    server.stop(grace=2)
+    with socket.socket(socket.AF_UNIX) as later:
+        later.connect(path)  # waits for the next engine
+    kept.close()
