@@ -93,6 +93,7 @@ class BridgeDriver(NetworkDriver):
         sysctl.write(f"ipv4/conf/{bridge}/route_localnet", 1)  # ports are published on 127.0.0.1 too; the table's chain `raw` guards it
         sysctl.write("ipv4/ip_forward", 1)
         if has_ipv6:
+            sysctl.write_ipv6(f"conf/{bridge}/accept_dad", 0)  # else it cannot ask for neighbours during its first seconds
             sysctl.write_ipv6("conf/all/forwarding", 1)
 
     # endpoints
@@ -106,7 +107,7 @@ class BridgeDriver(NetworkDriver):
                 self._make_pair(network, connected, inside)
                 netlink.inside(inside, lambda: _configure(connected))
             if published:
-                self._firewall.add([*network_elements(network, network.interface), *published])
+                self._firewall.publish(published, network_elements(network, network.interface))
         except BaseException:
             with contextlib.suppress(Exception):
                 self._delete_pair(veth)
@@ -189,7 +190,9 @@ def _with_gateway(subnet: Subnet) -> Subnet:
 
 def _configure(endpoint: Endpoint) -> None:
     """Addresses and routes; runs inside the container's namespace."""
-    if not endpoint.ipv6:
+    if endpoint.ipv6:
+        sysctl.write_ipv6(f"conf/{endpoint.interface}/accept_dad", 0)
+    else:
         sysctl.write_ipv6(f"conf/{endpoint.interface}/disable_ipv6", 1)
     with Netlink() as container:
         container.set_up("lo")

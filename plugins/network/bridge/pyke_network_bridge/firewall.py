@@ -152,6 +152,12 @@ class Firewall:
         """Lay the table where it is missing or was changed, and add elements; those that are there already are fine."""
         self._run(TABLE.format(table=self.table) + self._lines("add", elements))
 
+    def publish(self, ports: Iterable[Element], network: Iterable[Element]) -> None:
+        """Add ports; where that fails because the table was flushed, it is laid again with what it has to know about their network."""
+        wanted = list(ports)
+        if not self._try(self._lines("add", wanted)):
+            self.add([*network, *wanted])
+
     def discard(self, elements: Iterable[Element]) -> None:
         """Take elements away; one that is gone, or that belongs to somebody else by now, is fine."""
         wanted = list(elements)
