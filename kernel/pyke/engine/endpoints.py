@@ -202,6 +202,10 @@ class Endpoints:
                 for port in self._ports.hold(container.id, endpoint.ports):
                     log.error("container %s: somebody else took its port %s:%d", container.short_id, port.host_ip, port.host_port)
 
+    def close(self) -> None:
+        """Let the ports go."""
+        self._ports.close()
+
     # one endpoint
 
     def _reserve(self, container: Container, plan: Endpoint, interface: str) -> Endpoint:

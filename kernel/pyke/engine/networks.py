@@ -249,6 +249,10 @@ class Networks:
             if self.engine.plugins.implements("network", driver, ReconcilesNetworks):
                 self.engine.plugins.call("network", driver, "reconcile", (), ())
 
+    def close(self) -> None:
+        """Let go of the ports, for an engine that leaves: the containers keep them, and the next engine takes them up again."""
+        self._endpoints.close()
+
     def call(self, network: Network, method: str, *arguments: object) -> Any:
         """Call the driver of a network."""
         return self.engine.plugins.call("network", network.driver, method, *arguments)
