@@ -88,11 +88,10 @@ class Endpoints:
 
     def detach(self, container: Container) -> None:
         now = self._engine.state.containers.get(container.id) or container
-        namespace = f"/proc/{now.state.pid}/ns/net" if now.state.is_running and now.state.pid else ""
         problems = []
         for endpoint in filter(lambda each: each.id, now.endpoints):
             try:
-                self._network_of(endpoint, "detach", namespace)
+                self._network_of(endpoint, "detach", "")  # no path: the process is gone, and its number may be another's by now
             except PykeError as error:
                 problems.append(f"{endpoint.network_name}: {error.message}")
             if self._free(endpoint):

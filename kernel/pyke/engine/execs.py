@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyke.engine import attach, start
 from pyke.engine.identifiers import check_id, new_id
 from pyke.engine.monitors import AttachRequest, ExitRecord, Monitor
-from pyke.engine.oci import exec_process
+from pyke.engine.oci_runtime import exec_process
 from pyke.errors import Conflict, InvalidRequest, NoSuchExec, PykeError
 from pyke.model import Caller, Container, Exec, ExecSpec
 

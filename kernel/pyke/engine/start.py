@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyke import launch
 from pyke.codec import to_data
-from pyke.engine import attach, etc_files, mounts, oci, remove
+from pyke.engine import attach, etc_files, mounts, oci_runtime, remove
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
 from pyke.model import Caller, Container
@@ -108,7 +108,7 @@ def _launch(engine: Engine, container: Container) -> Monitor:
 def runtime_config(engine: Engine, container: Container) -> dict[str, Any]:
     """The OCI runtime configuration, after the hooks have seen it."""
     files = etc_files.write(engine, container)
-    config = oci.runtime_config(container, layout=engine.layout, files=files, namespaces=joined_namespaces(engine, container))
+    config = oci_runtime.runtime_config(container, layout=engine.layout, files=files, namespaces=joined_namespaces(engine, container))
     return engine.hooks.container_starting(container, config)
 
 
