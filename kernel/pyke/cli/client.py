@@ -100,7 +100,7 @@ class Reply:
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             yield from self._chunked()
         elif "content-length" in self.headers:
-            yield from self._counted(int(self.headers["content-length"]))
+            yield from self._counted(_length(self.headers["content-length"], 10))
         else:
             while data := self.connection.read_some():
                 yield data
@@ -113,7 +113,7 @@ class Reply:
             yield data
 
     def _chunked(self) -> Iterator[bytes]:
-        while length := int(self.connection.read_until(b"\r\n", MAXIMUM_HEAD).split(b";")[0], 16):
+        while length := _length(self.connection.read_until(b"\r\n", MAXIMUM_HEAD).decode("latin-1").partition(";")[0], 16):
             yield from self._counted(length)
             self.connection.read_until(b"\r\n", MAXIMUM_HEAD)
 
@@ -145,10 +145,23 @@ class Reply:
             self.connection.close()
 
 
+def _length(text: str, base: int) -> int:
+    try:
+        length = int(text, base)
+    except ValueError:
+        length = -1
+    if length < 0:
+        raise EngineUnavailable(f"the engine's reply is not HTTP: {text[:60]!r} is not a length")
+    return length
+
+
 def _values(line: bytes) -> Iterator[Any]:
     rest = line.decode("utf-8", "replace").strip()
     while rest:
-        value, rest = jsontext.parse_prefix(rest)
+        try:
+            value, rest = jsontext.parse_prefix(rest)
+        except ValueError as error:
+            raise EngineUnavailable(f"the engine's reply is {error}") from error
         yield value
         rest = rest.strip()
 
@@ -202,7 +215,7 @@ class Client:
     def call(self, method: str, path: str, query: Mapping[str, object] | None = None, *, body: object = None) -> Any:
         """Send a request and return its reply's JSON, or None where it has no body."""
         text = self.open(method, path, query, body=body).body()
-        return jsontext.loads(text) if text.strip() else None
+        return next(_values(text), None)
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """GET `path` and return the reply's JSON."""

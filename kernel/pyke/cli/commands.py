@@ -24,7 +24,6 @@ HOMES = {
     "attach": "attach:ATTACH",
     "completion": "completion:COMPLETION",
     "container prune": "prune:CONTAINERS",
-    "cp": "copy:COPY",
     "create": "create:CREATE",
     "diff": "inside:DIFF",
     "engine": "engine:ENGINE",
@@ -82,7 +81,7 @@ ALIASES = {
     **{
         f"container {name}": name
         for name in (
-            *("attach", "cp", "create", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run"),
+            *("attach", "create", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run"),
             *("start", "stop", "top", "unpause", "update", "wait"),
         )
     },
@@ -117,8 +116,8 @@ def find(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def load(name: str) -> Command:
-    """Import a command by its name in HOMES."""
-    module, _, attribute = HOMES[name].partition(":")
+    """Import a command by any of its names."""
+    module, _, attribute = HOMES[ALIASES.get(name, name)].partition(":")
     # `importlib.import_module` would do; the built-in underneath saves its import.
     command: Command = getattr(__import__(f"pyke.cli.{module}", fromlist=[attribute]), attribute)
     return command

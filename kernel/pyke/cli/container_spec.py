@@ -242,7 +242,8 @@ def _network(text: str) -> tuple[str, dict[str, Any]]:
     """Read `--network NAME` or `--network name=NAME,alias=A,ip=...,driver-opt=K=V`."""
     if "=" not in text or text.startswith("container:"):
         return text, {}
-    name, endpoint = "", dict[str, Any]()
+    name = ""
+    endpoint: dict[str, Any] = {}
     for field in mounts.split_csv(text):
         key, _, value = field.partition("=")
         if key == "name":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyke.cli.flags import Options
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell would say
-USES_RUN_STATUS = ("run", "container run")  # whose own failures are 125, so that they differ from the container's
+USES_RUN_STATUS = ("run",)  # whose own failures are 125, so that they differ from the container's
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,6 +106,8 @@ def run_command(session: Session, command: Command, words: list[str]) -> int:
         session.fail(error)
         return error.exit_status
     except PykeError as error:
+        if session.debug:
+            raise
         session.fail(error)
         return 125 if command.name in USES_RUN_STATUS else 1
     except BrokenPipeError:

@@ -92,7 +92,7 @@ def _summaries(names: list[tuple[str, str]]) -> str:
 
 
 GLOBAL_OPTIONS = """\
-  -D, --debug         Show the traceback of an unforeseen error
+  -D, --debug         Show where an error came from
       --help          Print usage
   -H, --host string   Socket of the engine: unix://PATH or tcp://HOST:PORT (environment: PYKE_HOST)
       --root string   Where the engine keeps its state (environment: PYKE_ROOT) (default "/var/lib/pyke")
