@@ -47,7 +47,8 @@ def clone_flags(oci: dict[str, Any]) -> int:
 def clone(flags: int, pid_namespace: int, cgroup: int) -> int:
     """fork(2) into the new namespaces of `flags` and, unless -1, into the PID namespace behind the descriptor (of it, or a pidfd).
 
-    `cgroup` is the directory of one of version 2, or -1. One's children can be sent to another PID namespace, oneself cannot; afterwards the caller's children are its own again.
+    `cgroup` is the directory of one of version 2, or -1. One's children can be sent to another PID namespace, oneself cannot; afterwards
+    the caller's children are its own again.
     """
     if pid_namespace < 0:
         return linux.clone(flags, cgroup)

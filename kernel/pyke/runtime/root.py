@@ -41,9 +41,7 @@ class Root:
         links = 0 if follow else linux.RESOLVE_NO_SYMLINKS
         while True:
             try:
-                return linux.openat2(
-                    self.fd, path, flags, mode=mode, resolve=linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS | links
-                )
+                return linux.openat2(self.fd, path, flags, mode=mode, resolve=linux.RESOLVE_IN_ROOT | linux.RESOLVE_NO_MAGICLINKS | links)
             except BlockingIOError:  # EAGAIN: something was renamed somewhere during the walk; the kernel asks to try again
                 continue
 

@@ -27,7 +27,8 @@ PROGRAM = "import runpy, sys; sys.path[:0] = [sys.argv[1]]; runpy.run_path(sys.a
 
 @dataclass(slots=True)
 class Outcome:
-    """How it went: `status` as a shell says it, or -1 when init failed, whose last packet `failure` is then; `milliseconds` from fork to exec."""
+    """How it went: `status` as a shell says it, or -1 when init failed, whose last packet is `failure` then; `milliseconds` from fork to
+    exec."""
 
     status: int = -1
     stdout: bytes = b""
@@ -43,7 +44,8 @@ def run(bundle: dict[str, Any], *, stdin: bytes = b"", timeout: float = 30) -> O
     result = os.path.join(bundle["directory"], "result.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(bundle, file)
-    done = subprocess.run([sys.executable, "-I", "-c", PROGRAM, SOURCE, __file__, path], input=stdin, capture_output=True, timeout=timeout, check=False)
+    command = [sys.executable, "-I", "-S", "-c", PROGRAM, SOURCE, __file__, path]
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False)
     if done.returncode:
         raise RuntimeError(f"the stand-in for a monitor failed: {done.stderr.decode(errors='replace')}")
     with open(result, encoding="utf-8") as file:
@@ -89,7 +91,8 @@ def _hear(report: Any, go: int) -> tuple[dict[str, Any], int]:
     """Listen until init has executed the program or failed: (its failure or {}, the master of its terminal or -1)."""
     import socket
 
-    failure, terminal = {}, -1
+    failure: dict[str, Any] = {}
+    terminal = -1
     while True:
         packet, descriptors, _, _ = socket.recv_fds(report, 65536, 1)
         if not packet:

@@ -11,13 +11,14 @@ version 2 without controllers. All calls raise OSError, which names the file; un
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from pyke.runtime.cgroups.common import Cgroup
 from pyke.runtime.cgroups.v1 import CgroupV1
 from pyke.runtime.cgroups.v2 import CgroupV2
 
-__all__ = ["Cgroup", "at", "hierarchies", "unified"]
+__all__ = ["Cgroup", "at", "children", "hierarchies", "unified"]
 
 _found: dict[tuple[str, ...], str] | None = None
 
@@ -29,6 +30,15 @@ def at(path: str) -> Cgroup:
     relative = os.path.normpath(path).strip("/")
     version_1 = {names: mount for names, mount in hierarchies().items() if names}
     return CgroupV1(relative, version_1) if version_1 else CgroupV2(relative, unified())
+
+
+def children(path: str) -> list[str]:
+    """The names of the cgroups right below `path`, in any hierarchy; none where it does not exist."""
+    names: set[str] = set()
+    for directory in at(path).directories():
+        with contextlib.suppress(FileNotFoundError):
+            names.update(entry.name for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
+    return sorted(names)
 
 
 def hierarchies() -> dict[tuple[str, ...], str]:

@@ -71,9 +71,7 @@ class CgroupV1(Cgroup):
         self._write("memory", settings)
 
     def _limit_cpu(self, cpu: dict[str, Any]) -> None:
-        self._write(
-            "cpu", {"cpu.shares": cpu.get("shares"), "cpu.cfs_period_us": cpu.get("period"), "cpu.cfs_quota_us": cpu.get("quota")}
-        )
+        self._write("cpu", {"cpu.shares": cpu.get("shares"), "cpu.cfs_period_us": cpu.get("period"), "cpu.cfs_quota_us": cpu.get("quota")})
         self._write("cpuset", {"cpuset.cpus": cpu.get("cpus"), "cpuset.mems": cpu.get("mems")})
 
     def _limit_blkio(self, blkio: dict[str, Any]) -> None:
@@ -136,12 +134,18 @@ class CgroupV1(Cgroup):
 
     def _blkio(self) -> list[dict[str, Any]]:
         lines: list[list[str]] = []
-        for name in ("blkio.bfq.io_service_bytes_recursive", "blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"):
+        for name in BLKIO_BYTES:
             with contextlib.suppress(OSError):
                 lines = lines or [line.split() for line in read(self.file("blkio", name)).splitlines() if ":" in line]
         return [_blkio_entry(*line) for line in lines if len(line) == 3]
 
 
+#: Where the bytes are counted depends on the scheduler and on the age of the kernel.
+BLKIO_BYTES = (
+    "blkio.bfq.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes",
+)
 THROTTLES = {
     "throttleReadBpsDevice": "read_bps_device",
     "throttleWriteBpsDevice": "write_bps_device",
