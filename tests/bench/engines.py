@@ -25,10 +25,13 @@ class Engine:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.prefix: list[str] = []
+        self.environment = dict(os.environ)
 
     def run(self, *arguments: str, check: bool = True) -> str:
         command = [*self.prefix, *arguments]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False, env=self.environment
+        )
         if check and done.returncode:
             raise SystemExit(f"{self.name} {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
         return done.stdout.strip()
@@ -99,9 +102,9 @@ class Docker(Engine):
             time.sleep(0.1)
 
     def resident(self) -> list[int]:
-        children = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children").read_text().split()
-        threads = {child for task in Path(f"/proc/{self.daemon.pid}/task").iterdir() for child in (task / "children").read_text().split()}
-        return [self.daemon.pid, *map(int, {*children, *threads})]
+        """dockerd and the containerd that one of its threads has started."""
+        threads = Path(f"/proc/{self.daemon.pid}/task").iterdir()
+        return [self.daemon.pid, *(int(child) for thread in threads for child in (thread / "children").read_text().split())]
 
     def close(self) -> None:
         self.remove_all()
@@ -122,7 +125,13 @@ class Podman(Engine):
         self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.holder.stdout is not None
         self.holder.stdout.readline()
-        roots = ["--root", f"{self.home}/root", "--runroot", f"{self.home}/run", "--cgroup-manager", "cgroupfs"]
+        self.home.mkdir()
+        settings = self.home / "containers.conf"  # its own defaults ask for more than some machines give
+        settings.write_text('[containers]\ndefault_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]\n')
+        self.environment["CONTAINERS_CONF"] = str(settings)
+        is_hybrid = Path("/sys/fs/cgroup/unified").exists()  # crun, its default, refuses those
+        runtime = ["--runtime", "runc"] if is_hybrid else []
+        roots = [*runtime, "--root", f"{self.home}/root", "--runroot", f"{self.home}/run", "--cgroup-manager", "cgroupfs"]
         self.prefix = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "podman", *roots]
 
     def close(self) -> None:
