@@ -111,11 +111,11 @@ def run(bundle: dict[str, Any], report: int, wait_for_go: int) -> NoReturn:
     try:
         _protect((report, wait_for_go))
         _enter_cgroup(bundle)
-        process, root, proc_sys = _build(bundle, report)
+        process, proc_sys = _build(bundle, report)
         _tell(report, {"event": "ready"})
         if os.read(wait_for_go, 1):
             sysctl.write(proc_sys, bundle["oci"]["linux"].get("sysctl") or {}, namespaces.own(bundle["oci"]))
-            become(process, root)
+            become(process)
     except BaseException as error:
         _tell(report, _failure(error))
     finally:
@@ -136,7 +136,7 @@ def run_exec(bundle: dict[str, Any], report: int) -> NoReturn:
         root = Root.at("/")
         if bundle["stdio"]["tty"]:
             devices.take_terminal(_open_terminal(bundle, root, report))
-        become(Process(bundle["oci"]["process"], root, seccomp), root)
+        become(Process(bundle["oci"]["process"], root, seccomp, is_first=False))
     except BaseException as error:
         _tell(report, _failure(error))
     finally:
@@ -162,7 +162,7 @@ def _enter_cgroup(bundle: dict[str, Any]) -> None:
         cgroup(bundle).enter()
 
 
-def _build(bundle: dict[str, Any], report: int) -> tuple[Process, Root, int]:
+def _build(bundle: dict[str, Any], report: int) -> tuple[Process, int]:
     """Everything up to "ready"; also a descriptor of a /proc/sys that may still be written."""
     oci, group = bundle["oci"], cgroup(bundle)
     os.umask(0)
@@ -183,10 +183,10 @@ def _build(bundle: dict[str, Any], report: int) -> tuple[Process, Root, int]:
         terminal = _open_terminal(bundle, root, report)
         devices.bind_console(root, terminal)
         devices.take_terminal(terminal)
-    process = Process(oci["process"], root, seccomp)
+    process = Process(oci["process"], root, seccomp, is_first=True)
     for operation in _last_operations(oci):
         operation.execute(root)
-    return process, root, proc_sys
+    return process, proc_sys
 
 
 def _enter_root(bundle: dict[str, Any]) -> Root:

@@ -67,6 +67,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
+PR_SET_NAME = 15
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_PDEATHSIG = 1
 PR_SET_SECCOMP = 22
@@ -161,6 +162,21 @@ def prctl(option: int, *arguments: int) -> int:
     if result < 0:
         raise oserror("prctl")
     return result
+
+
+def set_name(name: bytes) -> None:
+    """Name this process, as `ps` and /proc/PID/comm show it: at most 15 bytes."""
+    prctl(PR_SET_NAME, ctypes.addressof(ctypes.create_string_buffer(name)))
+
+
+def set_command_line(arguments: list[bytes]) -> None:
+    """Show `arguments` in /proc/PID/cmdline, as far as there is room, in place of what this process was started with."""
+    with open("/proc/self/stat", "rb") as file:
+        start, end = (int(word) for word in file.read().rpartition(b")")[2].split()[45:47])
+    text = b"\0".join(arguments) + b"\0"
+    if end > start:
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, text, min(len(text), end - start - 1))
 
 
 def setns(fd: int, kind: int = 0) -> None:

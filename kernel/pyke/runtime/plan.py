@@ -77,15 +77,47 @@ class BindOperation(Operation):
             raise StartFailed(f"bind source path does not exist: {self.source}", hint=f"mkdir -p {self.source}") from error
 
     def execute(self, root: Root) -> None:
-        mount = self.origin
-        if self.options.propagation not in (linux.MS_SHARED, linux.MS_SLAVE):
-            mount = linux.open_tree("", self._flags() | linux.AT_EMPTY_PATH, self.origin)
-            os.close(self.origin)
+        mount = self.clone()
         self.options.apply(mount)
         attach(mount, root, self.target, is_directory=stat.S_ISDIR(os.fstat(mount).st_mode))
 
+    def clone(self) -> int:
+        """The mount to attach. It is cloned as late as this, so that mount(8) lists it in its turn."""
+        if self.options.propagation in (linux.MS_SHARED, linux.MS_SLAVE):
+            return self.origin
+        mount = linux.open_tree("", self._flags() | linux.AT_EMPTY_PATH, self.origin)
+        os.close(self.origin)
+        return mount
+
     def _flags(self) -> int:
         return linux.OPEN_TREE_CLONE | (linux.AT_RECURSIVE if self.options.is_recursive else 0)
+
+
+class SharedMemoryOperation(BindOperation):
+    """Share another container's /dev/shm: `source` is /proc/PID/root/dev/shm. It is a mount of that container's namespace, where it is
+    cloned; and there it has to be a tmpfs in its place, whatever that container has made of its paths."""
+
+    __slots__ = ()
+
+    def prepare(self) -> None:
+        process = self.source.partition("/root/")[0]
+        home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        theirs = os.open(f"{process}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        linux.setns(theirs, linux.CLONE_NEWNS)
+        try:
+            with Root.at("/") as root:
+                memory = root.open("/dev/shm", follow=False)
+                if linux.filesystem_magic(memory) != linux.TMPFS_MAGIC:
+                    raise StartFailed("/dev/shm of the container whose IPC namespace is to be joined is not shared memory")
+                self.origin = linux.open_tree("", self._flags() | linux.AT_EMPTY_PATH, memory)
+                os.close(memory)
+        finally:
+            linux.setns(home, linux.CLONE_NEWNS)
+            os.close(home)
+            os.close(theirs)
+
+    def clone(self) -> int:
+        return self.origin
 
 
 class ReadOnlyOperation(Operation):

@@ -6,7 +6,16 @@ import os
 
 from pyke.runtime import cgroups, devices, linux, namespaces
 from pyke.runtime.options import Options
-from pyke.runtime.plan import BindOperation, MaskOperation, MountOperation, Operation, ReadOnlyOperation, attach, new_mount
+from pyke.runtime.plan import (
+    BindOperation,
+    MaskOperation,
+    MountOperation,
+    Operation,
+    ReadOnlyOperation,
+    SharedMemoryOperation,
+    attach,
+    new_mount,
+)
 from pyke.runtime.root import Root
 
 TYPE_CHECKING = False
@@ -67,7 +76,8 @@ def mounts(oci: dict[str, Any], group: cgroups.Cgroup) -> list[Operation]:
 def _mount(mount: dict[str, Any], group: cgroups.Cgroup) -> Operation:
     target, kind, options = mount["destination"], mount.get("type") or "bind", list(mount.get("options") or [])
     if kind == "bind" or "bind" in options or "rbind" in options:
-        return BindOperation(target, mount["source"], options)
+        is_memory = mount["source"].startswith("/proc/") and mount["source"].endswith("/root/dev/shm")
+        return (SharedMemoryOperation if is_memory else BindOperation)(target, mount["source"], options)
     if kind == "cgroup" and any(cgroups.hierarchies()):
         return CgroupsOperation(target, group, options)
     if kind == "cgroup":

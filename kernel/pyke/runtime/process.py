@@ -13,7 +13,7 @@ import signal
 import stat
 
 from pyke.errors import StartFailed
-from pyke.runtime import capabilities, linux, users
+from pyke.runtime import capabilities, linux, reaper, users
 from pyke.runtime.devices import give_stdio
 from pyke.runtime.root import Root
 
@@ -36,44 +36,60 @@ INHERITED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGH
 class Process:
     """A process to be: an OCI `process` object, and the seccomp filter as bytes or None."""
 
-    __slots__ = ("arguments", "capabilities", "cwd", "environment", "filter", "identity", "limits", "no_new_privileges", "umask")
+    __slots__ = (
+        "arguments",
+        "capabilities",
+        "cwd",
+        "directory",
+        "environment",
+        "filter",
+        "identity",
+        "limits",
+        "no_new_privileges",
+        "reaper",
+        "umask",
+    )
 
-    def __init__(self, process: dict, root: Root, filter: bytes | None) -> None:  # type: ignore[type-arg]
+    def __init__(self, process: dict, root: Root, filter: bytes | None, *, is_first: bool) -> None:  # type: ignore[type-arg]
         user = process.get("user") or {}
         self.identity = users.resolve(root, _user_words(user), _group_words(user))
         self.arguments: list[str] = [str(each) for each in process["args"]]
         self.environment = _environment(process.get("env") or [], self.identity.home)
         self.cwd = str(process.get("cwd") or "/")
+        self.directory = open_working_directory(root, self.cwd, is_made=is_first)
         self.capabilities: list[str] = (process.get("capabilities") or {}).get("bounding") or []
         self.limits: list[dict[str, object]] = process.get("rlimits") or []
         self.no_new_privileges = bool(process.get("noNewPrivileges"))
+        self.reaper = bool(process.get("reaper"))
         self.umask = int(user.get("umask", 0o022))
         self.filter = filter
 
 
-def become(process: Process, root: Root) -> None:
+def become(process: Process) -> None:
     """Turn into `process`; returns only by raising StartFailed."""
-    directory = open_working_directory(root, process.cwd)
     _limit(process.limits)
     give_stdio(process.identity.uid)
-    _enter_directory(directory, process.cwd)
+    _enter_directory(process.directory, process.cwd)
     _become_user(process)
     program = find_program(process.arguments[0], process.environment)
-    _restrict(process)
+    held = _restrict(process)
+    if process.reaper:
+        reaper.stay(process.arguments, held)
     execute(program, process.arguments, process.environment)
 
 
-def open_working_directory(root: Root, cwd: str) -> int:
-    """The working directory, made when it is missing (as Docker). It is reached inside the root, so /proc/self/fd/N leads nowhere
-    (CVE-2024-21626)."""
+def open_working_directory(root: Root, cwd: str, *, is_made: bool) -> int:
+    """The working directory; a container's, unlike an exec's, is made when it is missing (as Docker). It is reached inside the root, so
+    /proc/self/fd/N leads nowhere (CVE-2024-21626)."""
     try:
-        fd = root.make_directory(cwd)
+        fd = root.make_directory(cwd) if is_made else root.open(cwd)
+        is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
     except OSError as error:
-        raise StartFailed(
-            f"the working directory {cwd} cannot be entered or made: {os.strerror(error.errno or 0)}", exit_status=NOT_EXECUTABLE
-        ) from error
-    if not stat.S_ISDIR(os.fstat(fd).st_mode):
-        raise StartFailed(f"the working directory {cwd} is not a directory in the container: not a directory", exit_status=NOT_EXECUTABLE)
+        is_directory, reason = False, os.strerror(error.errno or 0).lower()
+    else:
+        reason = "not a directory"
+    if not is_directory:
+        raise StartFailed(f'chdir to cwd ("{cwd}") failed: {reason}', exit_status=NOT_EXECUTABLE)
     return fd
 
 
@@ -83,7 +99,8 @@ def _enter_directory(directory: int, cwd: str) -> None:
         os.fchdir(directory)
         reached = os.getcwd()  # noqa: PTH109 - pathlib is not for the lean Python
     except OSError as error:
-        raise StartFailed(f"chdir to cwd ({cwd!r}) failed: {os.strerror(error.errno or 0).lower()}", exit_status=NOT_EXECUTABLE) from error
+        reason = os.strerror(error.errno or 0).lower()
+        raise StartFailed(f'chdir to cwd ("{cwd}") failed: {reason}', exit_status=NOT_EXECUTABLE) from error
     if not reached.startswith("/"):  # "(unreachable)/...", as getcwd(3) has it
         raise StartFailed(f"the working directory {cwd} is outside of the container", exit_status=NOT_EXECUTABLE)
     os.close(directory)
@@ -122,8 +139,8 @@ def _become_user(process: Process) -> None:
     os.umask(process.umask)
 
 
-def _restrict(process: Process) -> None:
-    """Come down to the process's capabilities and filter."""
+def _restrict(process: Process) -> int:
+    """Come down to the process's capabilities and filter; return the capabilities that are held from here on."""
     final = capabilities.bits(process.capabilities)
     # Programs of other users than root start without capabilities, as Docker's do: only files' capabilities would give them some.
     effective = final if process.identity.uid == 0 else 0
@@ -144,6 +161,7 @@ def _restrict(process: Process) -> None:
             f"the capabilities {' '.join(process.capabilities)} cannot be had: {error.strerror}; this system's own bounding set lacks some",
             hint="capsh --print",
         ) from error
+    return effective
 
 
 def _reset_signals() -> None:

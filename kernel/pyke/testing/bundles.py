@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyke.runtime import init, linux, sealed
+from pyke.runtime import init, linux, namespaces, sealed
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # By its path: what else is in this package imports pytest, and a large process forks slowly.
@@ -36,14 +36,19 @@ class Outcome:
     failure: dict[str, Any] = field(default_factory=dict)
     milliseconds: float = 0.0
     oom_events: int = 0
+    execs: list[dict[str, Any]] = field(default_factory=list)
 
 
-def run(bundle: dict[str, Any], *, stdin: bytes = b"", timeout: float = 30) -> Outcome:
-    """Run a container to its end. The bundle's directory must exist and be the test's own."""
+def run(bundle: dict[str, Any], *, stdin: bytes = b"", execs: list[dict[str, Any]] | None = None, timeout: float = 30) -> Outcome:
+    """Run a container to its end. The bundle's directory must exist and be the test's own.
+
+    `execs` are bundles for further processes, run one after the other while the container runs: they get its pid and cgroup filled in,
+    and `Outcome.execs` has {"status", "failure"} for each.
+    """
     path = os.path.join(bundle["directory"], "bundle.json")
     result = os.path.join(bundle["directory"], "result.json")
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(bundle, file)
+        json.dump({**bundle, "execs": execs or []}, file)
     command = [sys.executable, "-I", "-S", "-c", PROGRAM, SOURCE, __file__, path]
     done = subprocess.run(command, input=stdin, capture_output=True, timeout=timeout, check=False)
     if done.returncode:
@@ -80,11 +85,28 @@ def _watch(bundle: dict[str, Any]) -> dict[str, Any]:
     milliseconds = (time.perf_counter() - begin) * 1000
     if terminal >= 0:
         _copy(terminal)
+    execs = [] if failure else [_exec(bundle, pid, each) for each in bundle["execs"]]
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     group = init.cgroup(bundle)
-    facts = {"failure": failure, "milliseconds": milliseconds, "oom_events": group.oom_events()}
+    facts = {"failure": failure, "milliseconds": milliseconds, "oom_events": group.oom_events(), "execs": execs}
     group.remove()
     return {**facts, "status": -1 if failure else status if status >= 0 else 128 - status}
+
+
+def _exec(bundle: dict[str, Any], pid: int, further: dict[str, Any]) -> dict[str, Any]:
+    import socket
+
+    further["exec"] = {"pid": pid, "start_time": namespaces.process_start_time(pid), "cgroup": bundle["oci"]["linux"]["cgroupsPath"]}
+    ours, report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    child = init.fork_exec(further)
+    if child == 0:
+        init.run_exec(further, report.fileno())
+    report.close()
+    failure, terminal = _hear(ours, -1)
+    if terminal >= 0:
+        _copy(terminal)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {"failure": failure, "status": -1 if failure else status if status >= 0 else 128 - status}
 
 
 def _hear(report: Any, go: int) -> tuple[dict[str, Any], int]:
