@@ -16,11 +16,11 @@ Common to all families:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
-from pyke.model import Endpoint, Network, RootFilesystem, Volume
+from pyke.model import Caller, Endpoint, Network, RootFilesystem, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +200,37 @@ class VolumeDriver(ABC):
         """The last user is gone; idempotent."""
 
 
+# --- routes of the API ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRequest:
+    """A request to a route that a plugin offers below /pyke/NAME/; `path` is what follows NAME."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes  # at most 4 MiB
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReply:
+    """A plugin's answer to a `RouteRequest`."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = "application/json"
+
+
 __all__ = [
     "Driver",
     "DriverHome",
     "LayerRequest",
     "NetworkDriver",
     "ReconcilesNetworks",
+    "RouteReply",
+    "RouteRequest",
     "StorageDriver",
     "VolumeDriver",
     "replace",

@@ -466,23 +466,3 @@ class Authorization:
     operation: str  # "container.create", "container.start", "image.load", ...
     object: str = ""  # ID or name
     spec: ContainerSpec | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RouteRequest:
-    """A request to a route that a plugin offers below /pyke/NAME/; `path` is what follows NAME."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: bytes  # at most 4 MiB
-    caller: Caller
-
-
-@dataclass(frozen=True, slots=True)
-class RouteReply:
-    """A plugin's answer to a `RouteRequest`."""
-
-    body: bytes = b""
-    status: int = 200
-    content_type: str = "application/json"

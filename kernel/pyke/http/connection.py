@@ -15,7 +15,7 @@ from pyke.http.exchange import Answer, Hijack, Query, Reply, Request, Stream, er
 from pyke.http.hangups import Hangups
 from pyke.http.router import Router, decode_path
 from pyke.http.versions import split
-from pyke.http.wire import ClientGone, Headers, Wire
+from pyke.http.wire import ClientGone, Headers, TimeOuts, Wire
 from pyke.model import Caller
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ log = logging.getLogger("pyke.http")
 class Connection:
     """A connection, from its first byte to its last. `is_busy` is True between a request's head and the end of its answer."""
 
-    def __init__(self, engine: Engine, router: Router, hangups: Hangups, client: socket.socket) -> None:
+    def __init__(self, engine: Engine, router: Router, hangups: Hangups, client: socket.socket, times: TimeOuts) -> None:
         self._engine, self._router, self._hangups = engine, router, hangups
-        self._wire = Wire(client)
+        self._wire = Wire(client, times)
         self._caller = peer(client)
         self.is_busy = False
 

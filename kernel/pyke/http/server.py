@@ -16,6 +16,7 @@ from pyke.http.exchange import error_reply
 from pyke.http.facade import Engine
 from pyke.http.hangups import Hangups
 from pyke.http.table import all_routes
+from pyke.http.wire import TimeOuts
 
 log = logging.getLogger("pyke.http")
 
@@ -52,11 +53,18 @@ def listen(path: str) -> socket.socket:
 class Server:
     """Serves an engine on a listening socket: one that is handed in, or one at the engine's own path, from `start` to `stop`."""
 
-    def __init__(self, engine: Engine, listener: socket.socket | None = None, *, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        listener: socket.socket | None = None,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        times: TimeOuts = TimeOuts(),  # noqa: B008 - frozen
+    ) -> None:
         self._engine = engine
         self._router = all_routes()
         self._listener = listener or listen(engine.layout.socket)
-        self._max_connections = max_connections
+        self._max_connections, self._times = max_connections, times
         self._thread = threading.Thread(target=self._run, name="accept", daemon=True)
         self._hangups = Hangups()
         self._changed = threading.Condition()
@@ -115,7 +123,7 @@ class Server:
         if len(self._connections) >= self._max_connections:
             _turn_away(client, self._max_connections)
             return
-        connection = Connection(self._engine, self._router, self._hangups, client)
+        connection = Connection(self._engine, self._router, self._hangups, client, self._times)
         with self._changed:
             self._connections.add(connection)
         threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True).start()

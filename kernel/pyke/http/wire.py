@@ -6,6 +6,7 @@ import io
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import h11
@@ -16,11 +17,18 @@ from pyke.http.versions import NEWEST
 
 HEAD_LIMIT = 64 << 10  # bytes; X-Registry-Auth may be long
 BLOCK = 256 << 10
-IDLE = 300.0  # seconds between two requests of a connection
-HEAD_TIME = 10.0  # from a request's first byte to the end of its head
-BODY_PAUSE = 60.0  # between two pieces of a body
-REPLY_TIME = 60.0  # for a client to take a whole reply
-LINGER = 2.0  # for a client to notice that no more of its body is wanted
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOuts:
+    """How long a client may take, in seconds."""
+
+    idle: float = 300.0  # between two requests of a connection
+    head: float = 10.0  # from a request's first byte to the end of its head
+    body: float = 60.0  # between two pieces of a body
+    reply: float = 60.0  # to take a whole reply
+    linger: float = 2.0  # to notice that no more of its body is wanted
+
 
 Headers = Sequence[tuple[str, str]]
 IDENTITY = (
@@ -38,8 +46,8 @@ class ClientGone(ConnectionError):
 class Wire:
     """One connection, seen as a sequence of requests and replies."""
 
-    def __init__(self, client: socket.socket) -> None:
-        self.client = client
+    def __init__(self, client: socket.socket, times: TimeOuts) -> None:
+        self.client, self._times = client, times
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
 
     def next_request(self) -> h11.Request | None:
@@ -48,8 +56,8 @@ class Wire:
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                self._receive(deadline - time.monotonic() if deadline else IDLE)
-                deadline = deadline or time.monotonic() + HEAD_TIME
+                self._receive(deadline - time.monotonic() if deadline else self._times.idle)
+                deadline = deadline or time.monotonic() + self._times.head
             elif isinstance(event, h11.Request):
                 _check_framing(event)
                 return event
@@ -70,12 +78,12 @@ class Wire:
         if body:
             data += self._http.send(h11.Data(data=body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
-        self._send(data, REPLY_TIME)
+        self._send(data, self._times.reply)
 
     def start_stream(self, headers: Headers) -> None:
         """Send the head of a reply whose length is not known yet."""
         head = h11.Response(status_code=200, headers=[*IDENTITY, *headers])
-        self._send(self._http.send(head) or b"", REPLY_TIME)
+        self._send(self._http.send(head) or b"", self._times.reply)
 
     def send_piece(self, piece: bytes) -> None:
         """Send a part of a stream, however long the client takes to read it."""
@@ -83,7 +91,7 @@ class Wire:
             self._send(self._http.send(h11.Data(data=piece)) or b"", None)
 
     def end_stream(self) -> None:
-        self._send(self._http.send(h11.EndOfMessage()) or b"", REPLY_TIME)
+        self._send(self._http.send(h11.EndOfMessage()) or b"", self._times.reply)
 
     def hijack(self, content_type: str, upgrade: bool) -> bytes:
         """Leave HTTP behind, as Docker does for attach; returns what the client sent too early. The socket blocks from then on."""
@@ -92,7 +100,7 @@ class Wire:
         status = "101 UPGRADED" if upgrade else "200 OK"
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in IDENTITY), f"Content-Type: {content_type}"]
         lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else []
-        self._send("\r\n".join([*lines, "", ""]).encode("ascii"), REPLY_TIME)
+        self._send("\r\n".join([*lines, "", ""]).encode("ascii"), self._times.reply)
         self.client.settimeout(None)
         return early
 
@@ -115,7 +123,7 @@ class Wire:
                 raise InvalidRequest(f"the body of the request is broken: {error}") from error
             if event is h11.NEED_DATA:
                 self._continue()
-                self._receive(BODY_PAUSE)
+                self._receive(self._times.body)
             elif isinstance(event, h11.Data):
                 return bytes(event.data)
             elif isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
@@ -130,7 +138,7 @@ class Wire:
     def _continue(self) -> None:
         if self._http.they_are_waiting_for_100_continue:
             go_on = h11.InformationalResponse(status_code=100, headers=[])
-            self._send(self._http.send(go_on) or b"", REPLY_TIME)
+            self._send(self._http.send(go_on) or b"", self._times.reply)
 
     def _receive(self, timeout: float) -> None:
         try:
@@ -148,7 +156,7 @@ class Wire:
 
     def _linger(self) -> None:
         """Read what the client still sends, for a moment: closing now would make the kernel throw our reply away (ECONNRESET)."""
-        deadline = time.monotonic() + LINGER
+        deadline = time.monotonic() + self._times.linger
         try:
             self.client.shutdown(socket.SHUT_WR)
             while (left := deadline - time.monotonic()) > 0:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-CLIENTS = [path for path in ("/usr/local/bin/docker", "/usr/bin/docker") if shutil.which(path)]
+CLIENTS: list[Any] = [path for path in ("/usr/local/bin/docker", "/usr/bin/docker") if shutil.which(path)]
 
 
 @pytest.fixture(params=CLIENTS or [pytest.param("", marks=pytest.mark.skip(reason="no docker client is installed"))])

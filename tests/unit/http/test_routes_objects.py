@@ -12,7 +12,7 @@ import pytest
 from pyke.model import EndpointSpec
 
 
-def names(client: Any, query: str = "all=1", **filters: list[str]) -> list[str]:
+def names(client: Any, query: str = "all=1", /, **filters: list[str]) -> list[str]:
     asked = f"{query}&filters={quote(json.dumps(filters))}" if filters else query
     return [each["Names"][0] for each in client.get(f"/containers/json?{asked}")]
 
@@ -78,7 +78,7 @@ def test_lists_are_filtered(client: Any, engine: Any) -> None:
         ({"id": [engine.containers.get("one").id[:8]]}, ["/one"]),
     ]
     for filters, found in expected:
-        assert names(client, **filters) == found, filters
+        assert names(client, "all=1", **filters) == found, filters
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pyke.drivers import RouteReply, RouteRequest
 from pyke.errors import PluginFailed
 from pyke.http.exchange import JSON_LIMIT, BodyTooLarge, Handler, Reply, Request, Unsupported, json_reply
 from pyke.http.router import Routes
-from pyke.model import RouteReply, RouteRequest
 
 
 def report(request: Request) -> Reply:

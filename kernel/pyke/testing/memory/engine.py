@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pyke.drivers import RouteReply, RouteRequest
 from pyke.engine.events import Events
 from pyke.engine.identifiers import new_id
 from pyke.engine.state import State
@@ -20,8 +21,6 @@ from pyke.model import (
     Image,
     ImageConfig,
     Layer,
-    RouteReply,
-    RouteRequest,
 )  # fmt: skip
 from pyke.paths import Layout
 from pyke.testing.memory.containers import MemoryContainers

@@ -185,7 +185,7 @@ def test_refusals_in_dockers_words(message: str) -> None:
 
 
 def test_several_networks_need_a_new_client() -> None:
-    networking = {"EndpointsConfig": {"a": {}, "b": None}}
+    networking: dict[str, Any] = {"EndpointsConfig": {"a": {}, "b": None}}
     with pytest.raises(PykeError, match="Container cannot be connected to network endpoints: a, b"):
         spec(version=Version(1, 43), NetworkingConfig=networking)
     assert spec(version=Version(1, 44), NetworkingConfig=networking).endpoints == (EndpointSpec("a"), EndpointSpec("b"))
