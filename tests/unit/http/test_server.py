@@ -9,12 +9,15 @@ import socket
 import stat
 import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import pytest
 
 from pyke.http import wire
 from pyke.http.server import Server, listen
+from pyke.model import Caller
+from pyke.testing.memory.stores import MemoryImages
 
 
 def test_the_socket_is_for_root_and_a_group(client: Any) -> None:
@@ -94,6 +97,27 @@ def test_what_can_be_read_in_two_ways_is_refused(client: Any, engine: Any, name:
     assert json.loads(found.partition(b"\r\n\r\n")[2])["message"]
     assert engine.containers.records == {}
     assert client.get("/_ping") == b"OK"
+
+
+class ReadsOn(MemoryImages):
+    """Reads beyond the end of its archive, as decompressors do."""
+
+    def load(self, stream: BinaryIO, *, caller: Caller) -> Iterator[str]:
+        for _ in range(4):
+            yield f"{len(stream.read(100))} bytes"
+
+
+def test_the_end_of_a_body_may_be_read_again_and_again(engine: Any) -> None:
+    engine.images = ReadsOn()
+    server = Server(engine, times=wire.TimeOuts(body=5))
+    server.start()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(engine.layout.socket)
+        connection.settimeout(4)
+        connection.sendall(b"POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc")
+        found = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert (found.count(b"3 bytes"), found.count(b"0 bytes")) == (1, 3)
+    server.stop(grace=2)
 
 
 def test_a_json_body_over_the_limit_is_refused_and_the_reply_arrives(client: Any) -> None:
