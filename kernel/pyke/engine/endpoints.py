@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pyke.engine.addresses import Addresses, gateway_of
 from pyke.engine.identifiers import new_id
+from pyke.engine.names import ADDRESS, Names, is_served
 from pyke.engine.ports import Ports, PortTaken
 from pyke.errors import Conflict, NoSuchNetwork, PykeError
 from pyke.model import Container, Endpoint, EndpointSpec, Network, PortSpec, PublishedPort
@@ -32,7 +33,7 @@ class Endpoints:
 
     def __init__(self, engine: Engine, networks: Networks) -> None:
         self._engine, self._networks = engine, networks
-        self._addresses, self._ports = Addresses(), Ports()
+        self._addresses, self._ports, self._names = Addresses(), Ports(), Names(engine.layout)
         self._guard = threading.Lock()
         self._on: dict[str, dict[str, str]] = {}  # network ID: {container ID: endpoint ID}
         self._last: dict[tuple[str, str], str] = {}  # (container ID, network ID): the address it had, to have it again
@@ -50,6 +51,7 @@ class Endpoints:
     def forget(self, network: Network) -> None:
         """A network is gone."""
         self._addresses.forget(network.id)
+        self._names.forget(network)
         with self._guard:
             self._on.pop(network.id, None)
 
@@ -77,6 +79,7 @@ class Endpoints:
         try:
             for endpoint in container.endpoints:
                 attached.append(self._attach(endpoint, namespace))
+            self._serve_names(container, namespace)
         except BaseException:
             for endpoint in reversed(attached):
                 with contextlib.suppress(PykeError):
@@ -96,6 +99,9 @@ class Endpoints:
                 problems.append(f"{endpoint.network_name}: {error.message}")
             if self._free(endpoint):
                 self._tell("disconnect", endpoint)
+                self._write_names(endpoint)
+        if any(map(self._has_names, now.endpoints)):
+            self._names.leave(container.id)
         self._ports.release(container.id)
         if problems:
             raise PykeError(f"container {now.name} could not be taken off its networks: {'; '.join(problems)}", hint="pyke network ls")
@@ -133,8 +139,9 @@ class Endpoints:
         except BaseException:
             self._free(endpoint)
             raise
-        self._engine.containers.put(replace(container, endpoints=(*container.endpoints, endpoint)))
+        joined = self._engine.containers.put(replace(container, endpoints=(*container.endpoints, endpoint)))
         self._tell("connect", endpoint)
+        self._serve_names(joined, f"/proc/{container.state.pid}/ns/net")
 
     def disconnect(self, network: Network, id: str, *, force: bool) -> None:
         """Take away one of a container's places."""
@@ -147,7 +154,10 @@ class Endpoints:
             rest = tuple(each for each in container.endpoints if each is not endpoint)
             if container.state.is_running:
                 rest = self._leave(container, endpoint, rest, force=force)
-            self._engine.containers.put(replace(container, endpoints=rest))
+            left = self._engine.containers.put(replace(container, endpoints=rest))
+            if self._has_names(endpoint) and container.state.is_running:
+                self._write_names(endpoint)
+                self._names.update(left, self._places(left))
 
     def _leave(self, container: Container, endpoint: Endpoint, rest: tuple[Endpoint, ...], *, force: bool) -> tuple[Endpoint, ...]:
         """Disconnect a running container; its way out and its published ports pass to another of its networks."""
@@ -174,10 +184,35 @@ class Endpoints:
     # names
 
     def renamed(self, container: Container) -> None:
-        """Nothing is kept under a container's name here: whoever asks looks into its record."""
+        """The others on its networks find it by its new name."""
+        for endpoint in filter(lambda each: each.id, container.endpoints):
+            self._write_names(endpoint)
 
     def name_server(self, container: Container) -> str:
-        return ""
+        return ADDRESS if any(map(self._has_names, container.endpoints)) else ""
+
+    def _has_names(self, endpoint: Endpoint) -> bool:
+        network = self._engine.state.networks.get(endpoint.network)
+        return network is not None and is_served(network)
+
+    def _write_names(self, endpoint: Endpoint) -> None:
+        network = self._engine.state.networks.get(endpoint.network)
+        if network is not None:
+            self._names.write(network, self.on(network))
+
+    def _places(self, container: Container) -> list[tuple[Network, Endpoint]]:
+        return [(self._networks.get(endpoint.network), endpoint) for endpoint in container.endpoints]
+
+    def _serve_names(self, container: Container, namespace: str) -> None:
+        """Tell the others on its networks, and answer the container's own questions."""
+        if not any(map(self._has_names, container.endpoints)):
+            return
+        for endpoint in container.endpoints:
+            self._write_names(endpoint)
+        if container.id in self._names.served():
+            self._names.update(container, self._places(container))
+        else:
+            self._names.serve(container, self._places(container), namespace)
 
     def linked_hosts(self, container: Container) -> list[str]:
         lines = []
@@ -195,15 +230,31 @@ class Endpoints:
     # after a start of the engine
 
     def recover(self) -> None:
-        """Hold the ports of what runs."""
+        """Hold the ports of what runs, and have its names answered."""
+        served = self._names.served()
         for container in self._engine.state.containers.all():
-            for endpoint in filter(lambda each: each.id, container.endpoints):
+            places = [endpoint for endpoint in container.endpoints if endpoint.id]
+            for endpoint in places:
                 for port in self._ports.hold(container.id, endpoint.ports):
                     log.error("container %s: somebody else took its port %s:%d", container.short_id, port.host_ip, port.host_port)
+                self._write_names(endpoint)
+            if container.state.is_running and container.id not in served and any(map(self._has_names, places)):
+                self._names_again(container)
+
+    def _names_again(self, container: Container) -> None:
+        """The name server was killed: a container goes on without rather than not at all."""
+        try:
+            self._names.serve(container, self._places(container), f"/proc/{container.state.pid}/ns/net")
+        except PykeError as error:
+            log.error("container %s has no names: %s", container.short_id, error.message)
 
     def close(self) -> None:
         """Let the ports go."""
         self._ports.close()
+
+    def dismantle(self) -> None:
+        """Let the name server go too."""
+        self._names.quit()
 
     # one endpoint
 

@@ -245,6 +245,7 @@ class Networks:
 
     def dismantle(self) -> None:
         """Take everything off the host that this engine's networks made, for an engine that goes for ever. No container runs."""
+        self._endpoints.dismantle()
         for driver in self.engine.plugins.names("network"):
             if self.engine.plugins.implements("network", driver, ReconcilesNetworks):
                 self.engine.plugins.call("network", driver, "reconcile", (), ())
