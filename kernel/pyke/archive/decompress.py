@@ -39,7 +39,7 @@ def compression_of(head: bytes) -> str:
 
 
 def plain(read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[bytes]:
-    """The plain content of the stream, in pieces of at most 1 MiB."""
+    """The plain content of the stream, in pieces of about 1 MiB (of zstd, at most 32)."""
     head = _first(read)
     compression = compression_of(head)
     pieces = _members(compression, head, read) if compression else _as_it_is(head, read)
@@ -135,7 +135,7 @@ class _Zlib:
 class _Zstandard:
     """zstandard's object in the words of bz2 and lzma. It cannot bound its output, so it is fed in small bites."""
 
-    BITE = 1 << 12  # a block has 3 bytes of header at least and 128 KiB of output at most
+    BITE = 1 << 10  # a block takes 4 bytes at least and gives 128 KiB at most: 32 MiB of output for a bite
 
     def __init__(self, module: Any) -> None:
         self._object = module.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()

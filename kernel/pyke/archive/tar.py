@@ -230,9 +230,9 @@ def _records(data: bytes) -> dict[bytes, bytes]:
     position = 0
     while position < len(data):
         space = data.find(b" ", position, position + 20)
-        digits = data[position:space] if space > 0 else b""
+        digits = data[position:space] if space > position else b""
         end = position + int(digits) if digits.isdigit() else 0
-        if end <= space or end > len(data) or data[end - 1] != 0x0A:
+        if end <= space or end <= position or end > len(data) or data[end - 1] != 0x0A:
             raise BadArchive("the archive has an extended header that cannot be read")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not key:

@@ -71,8 +71,10 @@ class Reference:
         """The repository as Docker shows it: "redis", "user/app", "localhost:5000/app"."""
         if self.domain != DEFAULT_DOMAIN:
             return self.repository
-        official = self.path.removeprefix("library/")
-        return self.path if "/" in official or _is_domain(official) else official
+        first, _, rest = self.path.partition("/")
+        if first == "library" and "/" not in rest:
+            return rest
+        return self.repository if _is_domain(first) else self.path
 
     @property
     def familiar(self) -> str:
