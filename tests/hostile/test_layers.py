@@ -79,10 +79,17 @@ def test_absolute_names_are_below_the_root(tmp_path: Path, outside: Path) -> Non
     assert (tmp_path / "root").joinpath(*outside.parts[1:], "canary").read_bytes() == b"changed"
 
 
-@pytest.mark.parametrize("target", [b"../outside/canary", b"/etc/passwd", b"link/canary", b"../../../../../etc/passwd", b".", b"", b"hard", b"d"])
+@pytest.mark.parametrize(
+    "target", [b"../outside/canary", b"/etc/passwd", b"link/canary", b"../../../../../etc/passwd", b".", b"", b"hard", b"d"]
+)
 def test_a_hard_link_reaches_only_files_of_the_archive(tmp_path: Path, outside: Path, target: bytes) -> None:
     with pytest.raises(BadArchive):
-        unpack(tmp_path / "root", entry(b"d", DIRECTORY), entry(b"link", SYMBOLIC_LINK, link=b"../outside"), entry(b"hard", HARD_LINK, link=target))
+        unpack(
+            tmp_path / "root",
+            entry(b"d", DIRECTORY),
+            entry(b"link", SYMBOLIC_LINK, link=b"../outside"),
+            entry(b"hard", HARD_LINK, link=target),
+        )
 
 
 def test_a_hard_link_to_a_link_is_the_link_and_writing_replaces_it(tmp_path: Path, outside: Path) -> None:
@@ -122,7 +129,9 @@ def test_the_time_and_mode_of_a_directory_that_became_a_link_are_not_set_through
 
 def test_a_fifo_is_never_opened(tmp_path: Path, outside: Path) -> None:
     begin = time.monotonic()
-    unpack(tmp_path / "root", entry(b"pipe", FIFO), entry(b"pipe", content=b"x"), entry(b"pipe", FIFO), entry(b"hard", HARD_LINK, link=b"pipe"))
+    unpack(
+        tmp_path / "root", entry(b"pipe", FIFO), entry(b"pipe", content=b"x"), entry(b"pipe", FIFO), entry(b"hard", HARD_LINK, link=b"pipe")
+    )
     assert time.monotonic() - begin < 5
 
 
@@ -186,7 +195,12 @@ def test_random_archives_never_leave_the_root(tmp_path: Path, outside: Path) -> 
     links = [b"a", b"b", b"..", b"../outside", b"../outside/canary", os.fsencode(outside), b"/", b"a/b"]
     for attempt in range(300):
         entries = [
-            entry(dice.choice(names), dice.choice([FILE, DIRECTORY, SYMBOLIC_LINK, HARD_LINK, FIFO]), link=dice.choice(links), mode=dice.choice([0o777, 0]))
+            entry(
+                dice.choice(names),
+                dice.choice([FILE, DIRECTORY, SYMBOLIC_LINK, HARD_LINK, FIFO]),
+                link=dice.choice(links),
+                mode=dice.choice([0o777, 0]),
+            )
             for _ in range(dice.randrange(1, 9))
         ]
         try:

@@ -39,7 +39,7 @@ class _Obstacle:
 
 def remove(engine: Engine, image: Image, ref: str, *, force: bool, prune_parents: bool) -> list[Removal]:
     """Remove what `ref`, which means `image`, names. Holds `images.lock`."""
-    names_image = bool(id_prefix(ref)) and Digest(image.id).hex.startswith(id_prefix(ref))
+    names_image = bool(id_prefix(ref)) and Digest(image.id).hex.startswith(id_prefix(ref)) and not _name(image, ref)
     if names_image:
         _refuse(engine, image, _obstacles(engine, image, force, names_matter=len(image.tags) > 1))
         removals: list[Removal] = []
@@ -61,10 +61,17 @@ def _untag(engine: Engine, image: Image, ref: str, force: bool) -> list[Removal]
     if users and len(image.tags) <= 1 and not force:
         using = f"container {users[0].short_id} is using its referenced image {Digest(image.id).short}"
         raise Conflict(f'conflict: unable to remove repository reference "{ref}" (must force) - {using}', hint=f"pyke rm {users[0].name}")
-    name = next((tag for tag in image.tags if familiar(tag) == parse_tagged(ref).familiar), "")
-    if not name:
-        return _forget_digest(engine, image, ref)
-    return [_take_name(engine, image, name)]
+    name = _name(image, ref)
+    return [_take_name(engine, image, name)] if name else _forget_digest(engine, image, ref)
+
+
+def _name(image: Image, ref: str) -> str:
+    """The image's name that `ref` is, or "": "abc" may be a name and the beginning of an ID, and is the name then."""
+    try:
+        wanted = str(parse_tagged(ref))
+    except InvalidRequest:
+        return ""
+    return wanted if wanted in image.tags else ""
 
 
 def _forget_digest(engine: Engine, image: Image, ref: str) -> list[Removal]:

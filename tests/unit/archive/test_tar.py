@@ -24,7 +24,9 @@ def read(archive: bytes, limits: ArchiveLimits | None = None, piece: int = 1 << 
     return [(entry, b"".join(bytes(each) for each in reader.source.pieces(entry.size))) for entry in reader]
 
 
-NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60).filter(lambda name: name.strip("/"))
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=60).filter(
+    lambda name: name.strip("/")
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -48,7 +50,9 @@ def test_what_gnu_tar_writes_is_read(form: str, tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
     (tmp_path / "directory" / "file").write_bytes(b"content")
     (tmp_path / "link").symlink_to("directory/file")
-    archive = subprocess.run(["tar", f"--format={form}", "-C", tmp_path, "-cf", "-", "directory", "link"], capture_output=True, check=True).stdout
+    archive = subprocess.run(
+        ["tar", f"--format={form}", "-C", tmp_path, "-cf", "-", "directory", "link"], capture_output=True, check=True
+    ).stdout
     entries = {entry.name.rstrip(b"/"): (entry.kind, content) for entry, content in read(archive)}
     assert entries[b"directory/file"] == (FILE, b"content")
     assert entries[b"directory"][0] == DIRECTORY
@@ -135,7 +139,19 @@ def test_an_extended_size_counts() -> None:
 
 @pytest.mark.parametrize(
     "record",
-    [b"0 a=b\n", b"6 a=b\n\n", b"999999 a=b\n", b"5 a=b\n", b"-6 a=b\n", b"6 abc\n", b"6 =bcd\n", b" a=b\n", b"x", b"18 size=-5\n", b"99999999999999999999999 a=b\n"],
+    [
+        b"0 a=b\n",
+        b"6 a=b\n\n",
+        b"999999 a=b\n",
+        b"5 a=b\n",
+        b"-6 a=b\n",
+        b"6 abc\n",
+        b"6 =bcd\n",
+        b" a=b\n",
+        b"x",
+        b"18 size=-5\n",
+        b"99999999999999999999999 a=b\n",
+    ],
 )
 def test_records_that_cannot_be_read_are_refused(record: bytes) -> None:
     with pytest.raises(BadArchive):

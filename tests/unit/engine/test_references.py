@@ -12,7 +12,9 @@ from pyke.errors import InvalidRequest
 HEX = "0123456789abcdef"
 DIGESTS = st.text(HEX, min_size=64, max_size=64).map(lambda text: f"sha256:{text}")
 DOMAINS = st.from_regex(r"(?:[a-z0-9]{1,8}(?:-[a-z0-9]{1,4})?\.[a-z]{2,4}|localhost)(?::[0-9]{2,5})?", fullmatch=True)
-PATHS = st.lists(st.from_regex(r"[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,8}){0,2}", fullmatch=True), min_size=1, max_size=4).map("/".join)
+PATHS = st.lists(st.from_regex(r"[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,8}){0,2}", fullmatch=True), min_size=1, max_size=4).map(
+    "/".join
+)
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 
 
@@ -93,7 +95,16 @@ def test_a_digest_is_its_contents(content: bytes) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "sha256", "sha256:", "sha256:../../etc/passwd", "sha256:" + "a" * 63, "sha256:" + "A" * 64, "sha256:" + "a" * 64 + "\n", "sha512:" + "a" * 64],
+    [
+        "",
+        "sha256",
+        "sha256:",
+        "sha256:../../etc/passwd",
+        "sha256:" + "a" * 63,
+        "sha256:" + "A" * 64,
+        "sha256:" + "a" * 64 + "\n",
+        "sha512:" + "a" * 64,
+    ],
 )
 def test_what_is_no_digest_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
@@ -101,7 +112,8 @@ def test_what_is_no_digest_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "prefix"), [("abc123", "abc123"), ("sha256:abc", "abc"), ("redis", ""), ("", ""), ("sha256:", ""), ("a" * 65, ""), ("abc\n", "")]
+    ("text", "prefix"),
+    [("abc123", "abc123"), ("sha256:abc", "abc"), ("redis", ""), ("", ""), ("sha256:", ""), ("a" * 65, ""), ("abc\n", "")],
 )
 def test_what_can_be_the_beginning_of_an_id(text: str, prefix: str) -> None:
     assert id_prefix(text) == prefix
