@@ -11,6 +11,7 @@ engine and spawner are ended, and whatever they left on the host is an error.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import signal
 import subprocess
@@ -20,7 +21,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
+from pyke.drivers import ReconcilesNetworks
 from pyke.paths import Layout
+from pyke.plugins import Plugins
 from pyke.testing import leaks
 
 PATIENCE = 20.0  # seconds for a process to end
@@ -119,8 +122,24 @@ class TestEngine:
             self._remove_all()
         self.stop()
         _end(self.spawner_pid(), signal.SIGTERM, self.spawner_pid)
+        self._remove_networks()
+        self._remove_cgroups()
         marks = (self.layout.root, self.layout.tag) if self.layout.tag else (self.layout.root,)
         return leaks.left_behind(self._before, marks)
+
+    def _remove_networks(self) -> None:
+        """The default networks stay while an engine is away; this one will not come back, so no network is to be there any more."""
+        plugins = Plugins(self.layout)
+        for name in plugins.names("network"):
+            if plugins.implements("network", name, ReconcilesNetworks):
+                plugins.call("network", name, "reconcile", (), ())
+        plugins.close()
+
+    def _remove_cgroups(self) -> None:
+        """An engine keeps the empty cgroup below which its containers live, as every engine does; this one will not come back."""
+        for directory in (*glob.glob(f"{leaks.CGROUPS}/{self.layout.cgroup}"), *glob.glob(f"{leaks.CGROUPS}/*/{self.layout.cgroup}")):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
     def _remove_all(self) -> None:
         for lister, remover in ((("ps", "-aq"), ("rm", "-fv")), (("network", "ls", "-q", "-f", "type=custom"), ("network", "rm"))):
