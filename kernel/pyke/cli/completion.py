@@ -68,7 +68,8 @@ def _bash() -> str:
 
 
 def _zsh() -> str:
-    return "#compdef pyke\n# zsh completion for pyke: source <(pyke completion zsh)\nautoload -U +X bashcompinit && bashcompinit\n" + _bash()
+    head = "#compdef pyke\n# zsh completion for pyke: source <(pyke completion zsh)\n"
+    return head + "autoload -U +X bashcompinit && bashcompinit\n" + _bash()
 
 
 def _fish() -> str:

@@ -96,7 +96,7 @@ def test_since_may_be_a_duration_an_instant_or_seconds() -> None:
     assert timestamps.api_timestamp("10m", now=1000) == "400.000000000"
     assert timestamps.api_timestamp("2026-11-24T03:01:53.692276058Z") == "1795489313.692276058"
     assert timestamps.api_timestamp("2026-11-24T04:01:53+01:00") == "1795489313.000000000"
-    with pytest.raises(ValueError, match="failed to parse value as time or duration"):
+    with pytest.raises(ValueError, match=r"failed to parse value as time or duration"):
         timestamps.api_timestamp("yesterday")
 
 
@@ -131,7 +131,8 @@ def test_no_control_character_is_left(text: str) -> None:
 
 
 def collect(capfd: pytest.CaptureFixture[str], template: str) -> str:
-    view = listing.Listing("*formatter.X", {"Name": ("NAME", lambda item: item["n"]), "Size": ("SIZE", lambda item: item["s"])}, ("Name", "Size"))
+    fields = {"Name": ("NAME", lambda item: item["n"]), "Size": ("SIZE", lambda item: item["s"])}
+    view = listing.Listing("*formatter.X", fields, ("Name", "Size"))
     listing.show(Session("/nonexistent"), view, [{"n": "one<", "s": "1B"}, {"n": "two", "s": "2B"}], template)
     return capfd.readouterr().out
 
@@ -151,7 +152,7 @@ def test_formats_of_a_listing(capfd: pytest.CaptureFixture[str], template: str, 
 
 
 def test_an_unknown_field_of_a_listing_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(PykeError, match="failed to execute template: .*can't evaluate field Bogus in type \\*formatter.X"):
+    with pytest.raises(PykeError, match=r"failed to execute template: .*can't evaluate field Bogus in type \*formatter.X"):
         collect(capfd, "{{.Bogus}}")
 
 
@@ -179,7 +180,7 @@ def test_progress_on_a_terminal_redraws_a_layers_line() -> None:
 
 
 def test_an_error_in_the_stream_is_an_error() -> None:
-    with pytest.raises(PykeError, match="^no space$") as caught:
+    with pytest.raises(PykeError, match=r"^no space$") as caught:
         progress.show(iter([{"errorDetail": {"message": "no space"}, "error": "no space", "hint": "pyke system prune"}]), 1)
     assert caught.value.hint == "pyke system prune"
 
@@ -212,7 +213,8 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_survives_its_own_text(value: object) -> None:
-    for text in (jsontext.dumps(value), jsontext.dumps(value, escape_html=True), jsontext.dumps(value, ascii_only=True), jsontext.pretty(value)):
+    plain, escaped, ascii_only = jsontext.dumps(value), jsontext.dumps(value, escape_html=True), jsontext.dumps(value, ascii_only=True)
+    for text in (plain, escaped, ascii_only, jsontext.pretty(value)):
         assert jsontext.loads(text) == value
 
 
