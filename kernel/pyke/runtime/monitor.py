@@ -243,6 +243,8 @@ class Monitor:
     def _do_abort(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
         if self.phase in ("created", "ready"):
             self._abort()
+        elif self.pid and self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
 
     def _do_attach(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
         connection = sockets.Socket(fileno=descriptors.pop(0)) if descriptors else None
