@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyke.engine.addresses import check_address
 from pyke.engine.ports import check_wish
-from pyke.errors import Forbidden, InvalidRequest
+from pyke.errors import Forbidden, InvalidRequest, NoSuchNetwork
 from pyke.model import Container, ContainerSpec, EndpointSpec, Network
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Wishes:
                     f"endpoint with name {container.name} already exists in network {network.name}",
                     hint=f"pyke network disconnect {network.name} {container.name}",
                 )
-            _check_alone(self._networks.get(endpoint.network_name))
+            with contextlib.suppress(NoSuchNetwork):  # it was removed while the container did not run
+                _check_alone(self._networks.get(endpoint.network_name))
         _check(network, wish)
 
 
