@@ -63,8 +63,7 @@ def wait(request: Request) -> Stream:
 def _result(waiting: Wait) -> Iterator[bytes]:
     exit = waiting.result()
     if exit is not None:
-        error = {"Error": {"Message": exit.error}} if exit.error else {}
-        yield encode({"StatusCode": exit.code} | error)
+        yield encode({"StatusCode": exit.code})  # why a start failed is told by `start`; an `Error` here is for a wait that failed
 
 
 ROUTES: Routes = {
