@@ -32,6 +32,7 @@ class PluginReport:
     summary: str = ""
     drivers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by family
     problem: str = ""
+    disabled: bool = False  # by PYKE_DISABLE_PLUGINS or the settings: `problem` says so
 
 
 class Plugins:
@@ -161,4 +162,4 @@ class Plugins:
 
 def _report(name: str, plugin: Plugin) -> PluginReport:
     drivers = {family: tuple(driver.name for driver in offers) for family, offers in plugin.offers.items() if offers}
-    return PluginReport(name, plugin.distribution, plugin.version, plugin.summary, drivers, plugin.problem)
+    return PluginReport(name, plugin.distribution, plugin.version, plugin.summary, drivers, plugin.problem, plugin.disabled)
