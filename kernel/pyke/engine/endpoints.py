@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from pyke.engine.addresses import Addresses, gateway_of
 from pyke.engine.identifiers import new_id
 from pyke.engine.names import ADDRESS, Names, is_served
-from pyke.engine.ports import Ports, PortTaken
+from pyke.engine.ports import Ports, PortTaken, wanted_ports
 from pyke.errors import Conflict, NoSuchNetwork, PykeError
-from pyke.model import Container, Endpoint, EndpointSpec, Network, PortSpec, PublishedPort
+from pyke.model import Container, Endpoint, EndpointSpec, Network, PublishedPort
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -335,27 +335,6 @@ class Endpoints:
         network = self._engine.state.networks.get(endpoint.network)
         if network is not None:
             self._networks.publish(action, network, container=endpoint.container)
-
-
-def wanted_ports(container: Container) -> list[PortSpec]:
-    """The ports that a container asks to have published; with `-P`, the other exposed ones too, each on a port of the engine's choice."""
-    wishes = list(container.spec.ports)
-    if container.spec.publish_all_ports:
-        named = {(wish.container_port, wish.protocol) for wish in wishes}
-        exposed = dict.fromkeys((*container.image_config.exposed_ports, *container.spec.exposed_ports))
-        wishes += [PortSpec(*port) for port in exposed_ports(exposed) if port not in named]
-    return wishes
-
-
-def exposed_ports(texts: Iterable[str]) -> list[tuple[int, str]]:
-    """("80/tcp", "7000-7002/udp") as port and protocol; what an image says that is no port is passed over."""
-    ports = []
-    for text in texts:
-        numbers, _, protocol = text.partition("/")
-        first, _, last = numbers.partition("-")
-        if first.isdecimal() and (last or first).isdecimal() and 0 < int(first) <= int(last or first) < 65536:
-            ports += [(number, protocol or "tcp") for number in range(int(first), int(last or first) + 1)]
-    return list(dict.fromkeys(ports))
 
 
 def _plan(container: Container, network: Network, wish: EndpointSpec) -> Endpoint:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable, Iterator
 
 from pyke.errors import InvalidRequest, PykeError
-from pyke.model import PortSpec, PublishedPort
+from pyke.model import Container, PortSpec, PublishedPort
 
 LOCAL_PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -116,6 +116,27 @@ def check_wish(wish: PortSpec) -> None:
         ipaddress.ip_address(wish.host_ip or "0.0.0.0")
     except ValueError as error:
         raise InvalidRequest(f"invalid IP address: {wish.host_ip}", hint="pyke run -p 127.0.0.1:8080:80 IMAGE") from error
+
+
+def wanted_ports(container: Container) -> list[PortSpec]:
+    """The ports that a container asks to have published; with `-P`, the other exposed ones too, each on a port of the engine's choice."""
+    wishes = list(container.spec.ports)
+    if container.spec.publish_all_ports:
+        named = {(wish.container_port, wish.protocol) for wish in wishes}
+        exposed = dict.fromkeys((*container.image_config.exposed_ports, *container.spec.exposed_ports))
+        wishes += [PortSpec(*port) for port in exposed_ports(exposed) if port not in named]
+    return wishes
+
+
+def exposed_ports(texts: Iterable[str]) -> list[tuple[int, str]]:
+    """("80/tcp", "7000-7002/udp") as port and protocol; what an image says that is no port is passed over."""
+    ports = []
+    for text in texts:
+        numbers, _, protocol = text.partition("/")
+        first, _, last = numbers.partition("-")
+        if first.isdecimal() and (last or first).isdecimal() and 0 < int(first) <= int(last or first) < 65536:
+            ports += [(number, protocol or "tcp") for number in range(int(first), int(last or first) + 1)]
+    return list(dict.fromkeys(ports))
 
 
 def _addresses(address: str, *, explicit: bool, with_ipv6: bool) -> list[str]:

@@ -31,13 +31,14 @@ def query(name: str, kind: int = dns.A, id: int = 0x1234) -> bytes:
     return struct.pack("!HHHHHH", id, dns.RECURSION_DESIRED, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, dns.INTERNET)
 
 
-def exchange(where: Namespace, message: bytes) -> bytes:
+def exchange(where: Namespace, message: bytes, server: tuple[str, int] = SERVER) -> bytes:
     """What the name server answers over UDP; b"" for nothing."""
 
     def work() -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client, contextlib.suppress(TimeoutError):
             client.settimeout(3)
-            client.sendto(message, SERVER)
+            client.connect(server)
+            client.send(message)
             return client.recv(4096)
         return b""
 
@@ -92,9 +93,8 @@ def resolver(where: Namespace, address: str) -> Iterator[list[bytes]]:
     try:
         yield got
     finally:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
-            where.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).sendto(b"", (address, 53))
-            waker.close()
+        with where.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as waker:
+            waker.sendto(b"", (address or "127.0.0.1", 53))
         thread.join()
         server.close()
 
@@ -138,6 +138,17 @@ def test_names_follow_what_happens(site: Site) -> None:
     site.networks.connect("n1", two.name, EndpointSpec("n1"), caller=ROOT)
     site.stop(renamed)
     assert lookup(inside, "fresh") == []
+
+
+def test_a_name_server_in_a_container_has_port_53_for_itself(site: Site) -> None:
+    site.create("n1")
+    one, _ = site.start(site.container(network_mode="n1"))
+    two, inside = site.start(site.container(network_mode="n1", exposed_ports=("53/udp",)))
+    with resolver(inside, ""):
+        assert lookup(inside, one.name) == ["172.18.0.2"]
+        assert found(exchange_tcp(inside, query(one.name))) == ["172.18.0.2"]
+        own = two.endpoints[0].ipv4.partition("/")[0]
+        assert found(exchange(inside, query("example.org"), (own, 53))), "its own answers, on its own address"
 
 
 def test_the_default_network_has_no_names(site: Site) -> None:
