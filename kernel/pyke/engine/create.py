@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyke.engine import mounts
+from pyke.engine.borders import host_errors
 from pyke.engine.identifiers import check_name, new_id
 from pyke.errors import InvalidRequest
 from pyke.model import Caller, Container, ContainerSpec, Image
@@ -28,7 +29,8 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, caller: Caller) ->
     id = new_id()
     name = engine.containers.claim_name(id, name.removeprefix("/"))
     try:
-        container = _make(engine, _plan(engine, spec, image, id, name))
+        with host_errors(f"container {name} cannot be created", engine.layout.root):
+            container = _make(engine, _plan(engine, spec, image, id, name))
     except BaseException:
         engine.containers.release_name(name)
         raise

@@ -102,10 +102,14 @@ class Engine:
         self._endings.submit(exits.handle_logged, self, id, record)
 
     def close(self) -> None:
-        """Leave; containers run on."""
+        """Leave; containers run on. Where none runs, the host gets its network back as it was; the next engine makes it anew."""
         self.is_stopping = True
+        self._recovered.wait(RECOVERY_DEADLINE)
         self.hooks.engine_stopping()
         self._endings.shutdown(wait=True, cancel_futures=False)
+        self.networks.close()
+        if not self.containers.monitors:
+            self.networks.dismantle()
         self.monitors.close()
         self.plugins.close()
         self.state.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyke import launch
 from pyke.codec import to_data
 from pyke.engine import attach, etc_files, mounts, oci_runtime, remove
+from pyke.engine.borders import host_errors
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
 from pyke.model import Caller, Container
@@ -38,9 +39,11 @@ def start(engine: Engine, container: Container, *, caller: Caller) -> None:
 def run(engine: Engine, container: Container) -> None:
     """Start a container whose lock is held; also what a restart policy does."""
     try:
-        with engine.state.intent("container.start", container.id):
+        what = f"container {container.name} cannot be started"
+        with host_errors(what, engine.layout.root), engine.state.intent("container.start", container.id):
             started = _run(engine, container)
     except PykeError as error:
+        error.hint = error.hint or _hint(container, error)
         _failed(engine, container, error)
         raise
     engine.events.publish("container", "start", started.id, **engine.attributes(started))
@@ -163,6 +166,14 @@ def _log(engine: Engine, container: Container) -> dict[str, Any]:
 def _must_wake(container: Container) -> bool:
     """Whether its end calls for an engine at once: to remove it, or to start it again."""
     return container.spec.auto_remove or container.spec.restart.name not in ("", "no")
+
+
+def _hint(container: Container, error: PykeError) -> str:
+    """What to type next, where the room that failed knew only of a process and nothing of the image that it is from."""
+    status = error.exit_status if isinstance(error, StartFailed) else 125
+    if status in (126, 127):
+        return f"pyke run --rm -it --entrypoint sh {container.image_name}"
+    return f"pyke image inspect {container.image_name}"
 
 
 def _failed(engine: Engine, container: Container, error: PykeError) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pyke.codec import from_data, to_data
-from pyke.errors import PykeError
+from pyke.errors import NoSpace, PykeError
 from pyke.model import Container, Event, Image, Network, Volume
 
 SCHEMA = 1
@@ -51,6 +52,7 @@ class State:
     def __init__(self, path: str) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._path = path
         self._connection = _open(path)
         self.containers: Table[Container] = Table(self, "container", Container, "id")
         self.images: Table[Image] = Table(self, "image", Image, "id")
@@ -72,12 +74,20 @@ class State:
                 yield self._connection
                 if self._depth == 1:
                     self._connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if self._depth == 1 and self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise self._translated(error) from error
                 raise
             finally:
                 self._depth -= 1
+
+    def _translated(self, error: sqlite3.Error) -> PykeError:
+        directory = os.path.dirname(self._path)
+        if "full" in str(error):
+            return NoSpace(f"no space left for the engine's state in {directory}", hint=f"df -h {directory}")
+        return PykeError(f"the engine's state in {directory} cannot be changed: {error}", hint=f"ls -l {self._path}")
 
     # intents
 
@@ -171,13 +181,14 @@ class Table(Generic[R]):
 
 def _open(path: str) -> sqlite3.Connection:
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds the environment of every container
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found == 0:
             connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise PykeError(f"the state file {path} cannot be opened: {error}", hint=f"ls -l {path}") from error
     if found > SCHEMA:
         raise PykeError(
