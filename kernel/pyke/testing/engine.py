@@ -107,8 +107,9 @@ class TestEngine:
         return _living(os.path.join(self.layout.run, "spawner.pid"), self.layout.run)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End the engine (with SIGKILL: crash it); its containers run on. Idempotent."""
-        _end(self.engine_pid(), number, self.engine_pid)
+        """End the engine (with SIGKILL: crash it); its containers run on. Idempotent. An AssertionError if it does not end."""
+        if not _end(self.engine_pid(), number, self.engine_pid):
+            raise AssertionError(f"the engine did not end within {PATIENCE:.0f} s of signal {number} and was killed{self.log_tail()}")
 
     def log_tail(self, lines: int = 15) -> str:
         """The last lines of the engine's log, for a failure's message."""
@@ -120,12 +121,13 @@ class TestEngine:
         """Remove all, end all, and return what is left on the host: a line for each thing. Idempotent."""
         if os.path.exists(self.layout.database):
             self._remove_all()
-        self.stop()
-        _end(self.spawner_pid(), signal.SIGTERM, self.spawner_pid)
+        processes = (("engine", self.engine_pid), ("spawner", self.spawner_pid))
+        stubborn = [name for name, living in processes if not _end(living(), signal.SIGTERM, living)]
         self._remove_networks()
         self._remove_cgroups()
         marks = (self.layout.root, self.layout.tag) if self.layout.tag else (self.layout.root,)
-        return leaks.left_behind(self._before, marks)
+        left = leaks.left_behind(self._before, marks)
+        return [*(f"the {name}, which did not end on SIGTERM and was killed{self.log_tail()}" for name in stubborn), *left]
 
     def _remove_networks(self) -> None:
         """The default networks stay while an engine is away; this one will not come back, so no network is to be there any more."""
@@ -160,13 +162,16 @@ def _living(pid_file: str, mark: str) -> int:
         return 0
 
 
-def _end(pid: int, number: int, living: Callable[[], int]) -> None:
+def _end(pid: int, number: int, living: Callable[[], int]) -> bool:
+    """Send a process a signal and wait for its end; kill it, and return False, when that takes too long."""
     if not pid:
-        return
+        return True
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
     deadline = time.monotonic() + PATIENCE
     while living() == pid:
         if time.monotonic() > deadline:
-            raise AssertionError(f"process {pid} did not end within {PATIENCE:.0f} s of signal {number}")
+            os.kill(pid, signal.SIGKILL)
+            return False
         time.sleep(0.01)
+    return True
