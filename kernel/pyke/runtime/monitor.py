@@ -205,8 +205,9 @@ class Monitor:
     def _let_go(self) -> None:
         if self.is_exec:
             self._fork()
-        if self.go >= 0:
-            os.write(self.go, b"g")
+        else:
+            with contextlib.suppress(BrokenPipeError):  # it was killed, and will be missed in a moment
+                os.write(self.go, b"g")
         self._withhold()
 
     def _withhold(self) -> None:
