@@ -110,9 +110,10 @@ def _check_shared(spec: ContainerSpec, mode: str) -> None:
     for option, given in conflicts.items():
         if given:
             raise _conflict(f"{option} and the network mode")
-    for option, given in (("port publishing", spec.ports or spec.publish_all_ports), ("port exposing", spec.exposed_ports)):
-        if given:
-            raise _conflict(f"{option} and the container type network mode")
+    if spec.ports or spec.publish_all_ports:
+        raise _conflict("port publishing and the container type network mode")
+    if spec.exposed_ports:
+        raise _conflict("port exposing and the container type network mode")
 
 
 def _conflict(what: str) -> InvalidRequest:
