@@ -34,11 +34,13 @@ def stay(arguments: list[str], held: int) -> None:
     """
     signals = signal.valid_signals() - NOT_PASSED_ON | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    linux.set_name(NAME)
+    linux.set_command_line([NAME, b"--", *map(os.fsencode, arguments)])
     child = os.fork()
     if child == 0:
         _lead()
         return
-    _shrink(arguments, held)
+    _shrink(held)
     while True:
         received = signal.sigwaitinfo(signals)
         if received.si_signo == signal.SIGCHLD:
@@ -56,10 +58,8 @@ def _lead() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _shrink(arguments: list[str], held: int) -> None:
+def _shrink(held: int) -> None:
     """Keep no descriptor (an open `report` would hide that the program runs), and no capability but that to signal any user's process."""
-    linux.set_name(NAME)
-    linux.set_command_line([NAME, b"--", *map(os.fsencode, arguments)])
     linux.close_range(0)
     kept = held & capabilities.bits(["CAP_KILL"])
     capabilities.hold(kept, kept)

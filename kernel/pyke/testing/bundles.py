@@ -1,5 +1,6 @@
 """Run a bundle without an engine, a spawner or a monitor: for tests of the runtime and of hostile root file systems.
 
+    bundle = bundles.make(tmp_path, "echo", "hello")
     outcome = bundles.run(bundle, stdin=b"...")
     assert outcome.status == 0 and outcome.stdout == b"hello\n"
 
@@ -11,14 +12,23 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pyke.runtime import init, linux, namespaces, sealed
+from pyke.runtime import cgroups, init, linux, namespaces, sealed
+
+if TYPE_CHECKING:
+    from pyke.model import ContainerSpec, ImageConfig
+
+BUSYBOX = "/bin/busybox"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/usr/sbin:/bin/false\nnobody:x:65534:65534::/home:/bin/false\n"
+GROUP = "root:x:0:\ndaemon:x:1:\nwheel:x:10:root\nnogroup:x:65534:\n"
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # By its path: what else is in this package imports pytest, and a large process forks slowly.
@@ -37,6 +47,53 @@ class Outcome:
     milliseconds: float = 0.0
     oom_events: int = 0
     execs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def busybox_root(path: Path) -> Path:
+    """Make a root file system of a static busybox, with a passwd and a group."""
+    for name in ("bin", "dev", "etc", "proc", "root", "sys", "tmp"):
+        (path / name).mkdir(parents=True)
+    busybox = path / "bin" / "busybox"
+    shutil.copy(BUSYBOX, busybox)
+    for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if name != "busybox":
+            (path / "bin" / name).symlink_to("busybox")
+    (path / "etc" / "passwd").write_text(PASSWD)
+    (path / "etc" / "group").write_text(GROUP)
+    return path
+
+
+def make(
+    directory: Path, *command: str, spec: ContainerSpec | None = None, image: ImageConfig | None = None, **options: Any
+) -> dict[str, Any]:
+    """A bundle below `directory` for a container that runs `command` as `spec` asks, on a busybox root that may be changed before it runs:
+    DIRECTORY/lower, with DIRECTORY/upper over it. `options` are `files` and `namespaces` of `runtime_config`, and further `mounts`."""
+    from pyke.engine import oci_runtime  # not in the stand-in, which is to stay lean
+    from pyke.model import Container, ContainerSpec, ImageConfig
+    from pyke.paths import Layout
+    from pyke.runtime import seccomp
+
+    spec = spec or ContainerSpec(image="busybox")
+    if not (directory / "lower").exists():
+        busybox_root(directory / "lower")
+    for name in ("upper", "work", "run"):
+        (directory / name).mkdir(exist_ok=True)
+    container = Container(
+        id=os.urandom(32).hex(), name="test", created=0, spec=spec, image_id="", image_name="busybox", image_config=image or ImageConfig(),
+        argv=command, storage_driver="", hostname="test", mounts=options.get("mounts", ()),
+    )  # fmt: skip
+    layout = Layout(str(directory))
+    oci = oci_runtime.runtime_config(container, layout=layout, files=options.get("files", {}), namespaces=options.get("namespaces", {}))
+    rootfs = {"kind": "overlay", "lower": [f"{directory}/lower"], "upper": f"{directory}/upper", "work": f"{directory}/work"}
+    profile = oci["linux"]["seccomp"]
+    return {
+        "id": container.id,
+        "oci": oci,
+        "rootfs": rootfs,
+        "seccomp": seccomp.compiled(profile, f"{directory}/seccomp") if profile else None,
+        "stdio": {"tty": spec.tty, "stdin": True, "rows": spec.console_size[0], "columns": spec.console_size[1]},
+        "directory": f"{directory}/run",
+    }
 
 
 def run(bundle: dict[str, Any], *, stdin: bytes = b"", execs: list[dict[str, Any]] | None = None, timeout: float = 30) -> Outcome:
@@ -90,6 +147,7 @@ def _watch(bundle: dict[str, Any]) -> dict[str, Any]:
     group = init.cgroup(bundle)
     facts = {"failure": failure, "milliseconds": milliseconds, "oom_events": group.oom_events(), "execs": execs}
     group.remove()
+    cgroups.at(os.path.dirname(group.path)).remove()
     return {**facts, "status": -1 if failure else status if status >= 0 else 128 - status}
 
 
