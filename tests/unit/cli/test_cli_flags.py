@@ -1,5 +1,7 @@
 """Flags are read as Docker's client reads them."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,3 +140,8 @@ def test_no_command_declares_a_flag_twice() -> None:
         flags = commands.load(name).flags
         for spelling in ([flag.name for flag in flags], [flag.short for flag in flags if flag.short]):
             assert len(spelling) == len(set(spelling)), name
+
+
+def test_every_command_is_in_the_manual() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
+    assert [name for name in commands.HOMES if f"`{name}`" not in manual] == []
