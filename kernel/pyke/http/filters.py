@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from pyke.engine.filters import has_label
 from pyke.errors import InvalidRequest, NotFound
 from pyke.http.facade import Engine
 from pyke.http.shapes.config import all_exposed
@@ -260,11 +261,7 @@ def _is_object(event: Event, kind: str, value: str) -> bool:
 
 def has_labels(labels: Mapping[str, str], wanted: Iterable[str]) -> bool:
     """Whether all of "KEY" and "KEY=VALUE" are there."""
-    for text in wanted:
-        key, equals, value = text.partition("=")
-        if key not in labels or (equals and labels[key] != value):
-            return False
-    return True
+    return all(has_label(labels, text) for text in wanted)
 
 
 def pattern(text: str) -> Callable[[str], bool]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-DEFAULT_REGISTRY = "docker.io/"
-OFFICIAL = "docker.io/library/"
+from pyke.engine import references
+from pyke.errors import InvalidRequest
 
 
-def familiar(reference: str) -> str:
-    """ "docker.io/library/busybox:latest" as "busybox:latest"; other registries keep their names."""
-    if reference.startswith(OFFICIAL) and "/" not in reference.removeprefix(OFFICIAL):
-        return reference.removeprefix(OFFICIAL)
-    return reference.removeprefix(DEFAULT_REGISTRY)
+def familiar(text: str) -> str:
+    """ "docker.io/library/busybox:latest" as "busybox:latest"; what is no reference (an ID, a network's name) stays as it is."""
+    try:
+        return references.familiar(text)
+    except InvalidRequest:
+        return text
