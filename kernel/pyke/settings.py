@@ -52,22 +52,10 @@ class ArchiveSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressPool:
-    """A block of addresses from which networks get their subnets."""
-
-    base: str = key("", "The block, as `172.16.0.0/12`.")
-    size: int = key(24, "The prefix length of each subnet taken from it.")
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """How networks are made when the command does not say."""
 
     driver: str = key("bridge", "The driver of `network create`.")
-    address_pools: tuple[AddressPool, ...] = key(
-        (AddressPool("172.16.0.0/12", 16), AddressPool("192.168.0.0/16", 20)), "Where subnets are taken from, the first pool first."
-    )
-    dns: tuple[str, ...] = key((), "Name servers for containers; without any, the host's.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +63,6 @@ class Settings:
     """All of config.yaml."""
 
     storage_driver: str = key("", "The storage driver; empty chooses the best that this host supports.")
-    volume_driver: str = key("local", "The driver of volumes that are made without one.")
-    runtime: str = key("native", "The runtime of containers that are made without `--runtime`.")
     idle_timeout: float = key(300.0, "An engine without running containers leaves after this time; 0 keeps it.", unit="seconds")
     stop_timeout: int = key(10, "How long `stop` waits before it kills.", unit="seconds")
     disabled_plugins: tuple[str, ...] = key((), "Plugins that are not loaded; `PYKE_DISABLE_PLUGINS` adds to them.")
@@ -198,7 +184,7 @@ def documentation() -> str:
         "the two together.\n"
     )
     sections = (("", Settings), ("logs", LogSettings), ("archives", ArchiveSettings), ("networks", NetworkSettings))
-    return "\n".join([head, *(_table(name, kind) for name, kind in sections), _table("networks.address_pools[]", AddressPool)])
+    return "\n".join([head, *(_table(name, kind) for name, kind in sections)])
 
 
 def _table(section: str, kind: type) -> str:

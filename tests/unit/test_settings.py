@@ -102,3 +102,12 @@ def test_any_value_of_a_key_is_taken_or_refused_with_its_name(name: str, value: 
 
 def test_the_page_documents_every_key() -> None:
     assert DOCUMENTATION.read_text() == documentation(), "python -m pyke.settings > docs/settings.md"
+
+
+def test_no_key_is_a_promise_that_nobody_keeps() -> None:
+    """Every key is read by something else than the settings themselves (`storage_driver` by `Plugins.default`, which spells it itself)."""
+    kernel = Path(__file__).parents[2] / "kernel" / "pyke"
+    readers = "\n".join(path.read_text() for path in kernel.rglob("*.py") if path.name != "settings.py")
+    for section in (Settings, *(type(field.default) for field in dataclasses.fields(Settings) if dataclasses.is_dataclass(field.default))):
+        for field in dataclasses.fields(section):
+            assert f".{field.name}" in readers or field.name == "storage_driver", field.name
