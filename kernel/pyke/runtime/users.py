@@ -104,5 +104,5 @@ def _number(word: str) -> int | None:
 
 def _checked(number: int) -> int:
     if not 0 <= number <= HIGHEST:
-        raise StartFailed(OUT_OF_RANGE, hint="pyke run --user 1000:1000 --help")
+        raise StartFailed(f"{OUT_OF_RANGE}: {number}", hint="pyke run --user 1000:1000 --help")
     return number
