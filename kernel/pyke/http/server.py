@@ -147,7 +147,7 @@ class Server:
 
 def _turn_away(client: socket.socket, limit: int) -> None:
     """Answer 503, without waiting for the request."""
-    body = error_reply(EngineUnavailable(f"the engine serves {limit} connections already", hint="try again later")).body
+    body = error_reply(EngineUnavailable(f"the engine serves {limit} connections already", hint="pyke info")).body
     head = f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     with client:
         client.setblocking(False)

@@ -93,11 +93,13 @@ def restart_policy(fields: Fields) -> RestartPolicy:
     policy = fields.object("RestartPolicy")
     name, retries = policy.text("Name") or "no", policy.integer("MaximumRetryCount")
     if name not in RESTART_POLICIES:
-        raise InvalidRequest(f"invalid restart policy '{name}'", hint=f"one of {', '.join(RESTART_POLICIES)}")
+        raise InvalidRequest(f"invalid restart policy '{name}'", hint="pyke run --help")
     if retries < 0:
         raise InvalidRequest("maximum retry count cannot be negative")
     if retries and name != "on-failure":
-        raise InvalidRequest(f"maximum retry count cannot be used with restart policy '{name}'", hint="pyke run --restart on-failure:3 ...")
+        raise InvalidRequest(
+            f"maximum retry count cannot be used with restart policy '{name}'", hint="pyke run --restart on-failure:3 IMAGE"
+        )
     return RestartPolicy(name, retries)
 
 
@@ -183,13 +185,13 @@ def _log(host_config: Fields, installed: Installed) -> LogConfig:
 def _check_log_options(options: dict[str, str]) -> None:
     for name, value in options.items():
         if name not in JSON_FILE_OPTIONS:
-            raise InvalidRequest(f"unknown log opt '{name}' for json-file log driver", hint=f"one of {', '.join(JSON_FILE_OPTIONS)}")
+            raise InvalidRequest(f"unknown log opt '{name}' for json-file log driver", hint="pyke run --help")
         if name == "max-size" and not _SIZE.fullmatch(value):
-            raise InvalidRequest(f"invalid size: '{value}'", hint="pyke run --log-opt max-size=10m ...")
+            raise InvalidRequest(f"invalid size: '{value}'", hint="pyke run --log-opt max-size=10m IMAGE")
         if name == "max-file" and not (value.isdecimal() and 1 <= int(value[:6]) <= 1000):
-            raise InvalidRequest("max-file cannot be less than 1", hint="pyke run --log-opt max-size=10m --log-opt max-file=3 ...")
+            raise InvalidRequest("max-file cannot be less than 1", hint="pyke run --log-opt max-size=10m --log-opt max-file=3 IMAGE")
     if int(options.get("max-file", "1")) > 1 and options.get("max-size", "-1") == "-1":
-        raise InvalidRequest("max-file cannot be used without max-size", hint="pyke run --log-opt max-size=10m --log-opt max-file=3 ...")
+        raise InvalidRequest("max-file cannot be used without max-size", hint="pyke run --log-opt max-size=10m --log-opt max-file=3 IMAGE")
 
 
 def _runtime(host_config: Fields, installed: Installed) -> str:

@@ -16,7 +16,7 @@ def health_check(config: Fields) -> HealthCheck | None:
     fields = config.object("Healthcheck")
     test = fields.texts("Test")
     if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
-        raise InvalidRequest(f"Unknown healthcheck type {test[0]!r} in Healthcheck.Test", hint='use ["CMD-SHELL", "COMMAND"]')
+        raise InvalidRequest(f"Unknown healthcheck type {test[0]!r} in Healthcheck.Test", hint="pyke run --help")
     if fields.integer("Retries") < 0:
         raise InvalidRequest("Retries in Healthcheck cannot be negative")
     return HealthCheck(

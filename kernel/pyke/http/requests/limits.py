@@ -105,7 +105,7 @@ def _ulimits(fields: Fields) -> tuple[tuple[str, int, int], ...]:
     found = tuple((each.text("Name").lower(), each.integer("Soft"), each.integer("Hard")) for each in fields.objects("Ulimits"))
     for name, soft, hard in found:
         if name not in ULIMITS:
-            raise InvalidRequest(f"invalid ulimit type: {name}", hint=f"one of {', '.join(ULIMITS)}")
+            raise InvalidRequest(f"invalid ulimit type: {name}", hint="pyke run --help")
         if min(soft, hard) < -1 or (hard != -1 and (soft == -1 or soft > hard)):
             raise InvalidRequest(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
     return found

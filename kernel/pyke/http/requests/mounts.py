@@ -43,7 +43,7 @@ def parse_bind(text: str) -> MountSpec:
     """One entry of Binds: "/host:/target", "name:/target:ro", "/target"."""
     parts = text.split(":")
     if len(parts) > 3 or not parts[0] or not all(parts[:2]):
-        raise InvalidRequest(f"invalid volume specification: '{text}'", hint="pyke run -v /host/path:/container/path:ro ...")
+        raise InvalidRequest(f"invalid volume specification: '{text}'", hint="pyke run -v /host/path:/container/path:ro IMAGE")
     if len(parts) == 1:
         return MountSpec("volume", _bind_target(text, parts[0], "volume"))
     source, target = parts[0], parts[1]
@@ -101,9 +101,9 @@ def _bind_mode(mode: str, kind: str) -> tuple[bool, dict[str, str]]:
         elif word == "nocopy" and kind == "volume":
             options["nocopy"] = "true"
         elif word not in CONSISTENCIES:
-            raise InvalidRequest(f"invalid mode: {mode}", hint="pyke run -v SOURCE:TARGET:ro ...")
+            raise InvalidRequest(f"invalid mode: {mode}", hint="pyke run -v SOURCE:TARGET:ro IMAGE")
     if len(set(words)) != len(words) or {"ro", "rw"} <= set(words):
-        raise InvalidRequest(f"invalid mode: {mode}", hint="pyke run -v SOURCE:TARGET:ro ...")
+        raise InvalidRequest(f"invalid mode: {mode}", hint="pyke run -v SOURCE:TARGET:ro IMAGE")
     return read_only, options
 
 
@@ -111,7 +111,7 @@ def _mount(fields: Fields) -> MountSpec:
     """One entry of HostConfig.Mounts."""
     kind = fields.text("Type")
     if kind not in MOUNT_TYPES:
-        raise InvalidRequest(f'invalid mount config for type "{kind}": mount type unknown', hint=f"one of {', '.join(MOUNT_TYPES)}")
+        raise InvalidRequest(f'invalid mount config for type "{kind}": mount type unknown', hint="pyke run --help")
     target = check_target(fields.text("Target"), kind)
     _check_options_belong(fields, kind)
     read_only = fields.flag("ReadOnly")

@@ -17,7 +17,7 @@ def network(fields: Fields) -> Network:
     driver = fields.text("Driver") or DEFAULT_DRIVER
     ipam = fields.object("IPAM")
     if ipam.text("Driver") not in ("", "default"):
-        raise InvalidRequest(f'could not find an IPAM driver "{ipam.text("Driver")}"', hint="leave --ipam-driver away")
+        raise InvalidRequest(f'could not find an IPAM driver "{ipam.text("Driver")}"', hint="pyke network create --help")
     return Network(
         id="",
         name=_name(fields),
@@ -68,7 +68,7 @@ def _check_inside(text: str, subnet: Subnetwork) -> None:
     except ValueError:
         raise InvalidRequest(f"invalid IP address: {text}") from None
     if address not in subnet:
-        raise InvalidRequest(f"no matching subnet for gateway {text}", hint=f"choose an address inside {subnet}")
+        raise InvalidRequest(f"no matching subnet for gateway {text}", hint="pyke network create --help")
 
 
 def _ip_range(text: str, subnet: Subnetwork) -> str:
@@ -79,5 +79,5 @@ def _ip_range(text: str, subnet: Subnetwork) -> str:
     except ValueError:
         raise InvalidRequest(f"Invalid IP range {text} : invalid CIDR address: {text}") from None
     if part.version != subnet.version or not part.subnet_of(subnet):  # type: ignore[arg-type]
-        raise InvalidRequest(f"no matching subnet for range {text}", hint=f"choose a part of {subnet}")
+        raise InvalidRequest(f"no matching subnet for range {text}", hint="pyke network create --help")
     return str(part)

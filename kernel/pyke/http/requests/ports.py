@@ -48,7 +48,7 @@ def _port_and_protocol(text: str) -> tuple[int, int, str]:
     ports, _, protocol = text.partition("/")
     protocol = protocol.lower() or "tcp"
     if protocol not in PROTOCOLS:
-        raise InvalidRequest(f"Invalid proto: {protocol}", hint=f"one of {', '.join(PROTOCOLS)}")
+        raise InvalidRequest(f"Invalid proto: {protocol}", hint="pyke run --help")
     first, last = _port_range(ports, text)
     if first == 0:
         raise InvalidRequest(f'invalid port specification: "{text}"')

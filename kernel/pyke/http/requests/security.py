@@ -59,7 +59,7 @@ def _mode(fields: Fields, key: str, complaint: str, words: Iterable[str], shares
     mode = fields.text(key)
     if not mode or mode in words or (shares and _CONTAINER.fullmatch(mode)):
         return mode
-    raise InvalidRequest(f"{complaint}: {mode}", hint=f"one of {', '.join(words)}{', container:NAME' if shares else ''}")
+    raise InvalidRequest(f"{complaint}: {mode}", hint="pyke run --help")
 
 
 def _capabilities(fields: Fields, key: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def _security_options(options: tuple[str, ...]) -> tuple[str, ...]:
         key = re.split("[=:]", option, maxsplit=1)[0]
         is_bare = key == option
         if key not in ("no-new-privileges", "seccomp", "apparmor", "label") or (is_bare and key not in ("no-new-privileges",)):
-            raise InvalidRequest(f'invalid --security-opt: "{option[:80]}"', hint="pyke run --security-opt no-new-privileges ...")
+            raise InvalidRequest(f'invalid --security-opt: "{option[:80]}"', hint="pyke run --security-opt no-new-privileges IMAGE")
     return options
 
 
@@ -101,7 +101,7 @@ def _device_rules(fields: Fields) -> tuple[str, ...]:
     rules = fields.texts("DeviceCgroupRules")
     for rule in rules:
         if not _DEVICE_RULE.fullmatch(rule):
-            raise InvalidRequest(f"invalid device cgroup rule format: '{rule}'", hint='pyke run --device-cgroup-rule "c 1:3 rwm" ...')
+            raise InvalidRequest(f"invalid device cgroup rule format: '{rule}'", hint='pyke run --device-cgroup-rule "c 1:3 rwm" IMAGE')
     return rules
 
 

@@ -55,7 +55,7 @@ def wait(request: Request) -> Stream:
     """Registered before the head is sent: a client that has seen it may start the container, and misses nothing."""
     condition = request.query.text("condition") or "not-running"
     if condition not in CONDITIONS:
-        raise InvalidRequest(f'invalid condition: "{condition}"', hint=f"one of {', '.join(CONDITIONS)}")
+        raise InvalidRequest(f'invalid condition: "{condition}"', hint="pyke wait CONTAINER")
     waiting = request.engine.containers.wait(request["name"], condition)
     return Stream(_result(waiting), cancel=waiting.cancel)
 

@@ -83,7 +83,7 @@ def logs(request: Request) -> Stream:
     if not stdout and not stderr:
         raise InvalidRequest("Bad parameters: you must choose at least one stream")
     if container.spec.log.driver == "none":
-        raise PykeError("configured logging driver does not support reading", hint="pyke run --log-driver json-file ...")
+        raise PykeError("configured logging driver does not support reading", hint="pyke run --log-driver json-file IMAGE")
     records = request.engine.containers.logs(
         container.id,
         stdout=stdout,
