@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ log = logging.getLogger("pyke.http")
 
 
 class Connection:
-    """A connection, from its first byte to its last. `is_busy` is True between a request's head and the end of its answer."""
+    """A connection, from its first byte to its last. `is_busy` is True while it has something to do that comes to an end."""
 
     def __init__(self, engine: Engine, router: Router, hangups: Hangups, client: socket.socket, times: TimeOuts) -> None:
         self._engine, self._router, self._hangups = engine, router, hangups
@@ -98,17 +100,28 @@ class Connection:
     def _write_stream(self, stream: Stream) -> bool:
         self._wire.start_stream([("Content-Type", stream.content_type), *stream.headers])
         try:
-            with self._hangups.watch(self._wire.client, stream.cancel):
+            with self._watched(stream):
                 for piece in stream.chunks:
                     self._wire.send_piece(piece)
         except ClientGone:
-            stream.cancel()
+            if stream.cancel is not None:
+                stream.cancel()
             raise
         except Exception:
             log.exception("a reply broke off")  # its end is missing, so that the client knows
             return False
         self._wire.end_stream()
         return True
+
+    @contextlib.contextmanager
+    def _watched(self, stream: Stream) -> Iterator[None]:
+        """For the length of a stream that may go on for ever: notice that its client is gone, and let it be cut."""
+        if stream.cancel is None:
+            yield
+            return
+        self.is_busy = False
+        with self._hangups.watch(self._wire.client, stream.cancel):
+            yield
 
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
         """Answer what is not HTTP with what can be said about it; the connection ends."""

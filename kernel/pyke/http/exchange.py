@@ -125,11 +125,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer that comes in pieces, each flushed at once. `cancel` is called, from another thread, when the client is gone."""
+    """An answer that comes in pieces, each flushed at once.
+
+    One that may go on for ever has a `cancel`, which is called, from another thread, when the client is gone or the engine leaves.
+    """
 
     chunks: Iterable[bytes]
     content_type: str = "application/json"
-    cancel: Callable[[], None] = lambda: None
+    cancel: Callable[[], None] | None = None
     headers: Sequence[tuple[str, str]] = ()
 
 

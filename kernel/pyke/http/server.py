@@ -83,7 +83,7 @@ class Server:
         self._thread.start()
 
     def stop(self, grace: float = 10.0) -> None:
-        """Accept nobody any more, let running requests end within `grace` seconds, then cut what is left. Once."""
+        """Accept nobody any more, cut idle clients and endless streams, let other requests end within `grace` seconds. Once."""
         self._is_stopping = True
         os.eventfd_write(self._wake, 1)  # not shutdown(2): a listener that systemd made must stay usable for the next engine
         self._thread.join()

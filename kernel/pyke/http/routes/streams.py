@@ -95,7 +95,7 @@ def logs(request: Request) -> Stream:
     )
     framed = not container.spec.tty
     pieces = _pieces(records, framed, query.flag("timestamps"), query.flag("details"))
-    return Stream(pieces if follow else batched(pieces), stream_type(request.version, framed), cancel=records.close)
+    return Stream(pieces if follow else batched(pieces), stream_type(request.version, framed), cancel=records.close if follow else None)
 
 
 def _tail(text: str) -> int | None:
