@@ -126,9 +126,10 @@ class StorageDriver(ABC):
     def add_layer(self, layer: LayerRequest, stream: int) -> int:
         """Store a layer from the descriptor `stream`, a plain tar, and return its size in bytes on disk.
 
-        Reads `stream` to its end (the engine checks the digest of what was read, and calls `remove_layer` if it is wrong). Atomic and
-        durable: after a crash at any moment `has_layer` says False, or everything is there. Present already: read and ignored.
-        Hostile archives raise `BadArchive` and leave nothing.
+        Reads `stream` to its end (the engine checks the digest of what was read, and calls `remove_layer` if it is wrong). Atomic: after
+        a crash of the engine at any moment `has_layer` says False, or everything is there. It need not sync: the engine syncs the file
+        system of `home.directory` once, before it records an image, and a layer of no record is removed by `reconcile`. Present already:
+        read and ignored. Hostile archives raise `BadArchive` and leave nothing.
         """
 
     @abstractmethod

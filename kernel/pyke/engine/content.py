@@ -101,11 +101,7 @@ class Content:
 
     def sync(self) -> None:
         """Wait until all that was kept is on the disk."""
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            syncfs(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(self.directory)
 
     def write_index(self, images: Iterable[Image]) -> None:
         """Make index.json name these images: one descriptor for each tag, and one for an image without any."""
@@ -183,6 +179,15 @@ class Reception:
         if path := self._files.pop(digest, ""):
             os.rename(path, self._content.path(digest))
         return digest
+
+
+def sync(directory: str) -> None:
+    """Wait until all that was written to the file system of a directory is on its disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syncfs(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def canonical(document: dict[str, Any]) -> bytes:

@@ -41,11 +41,16 @@ def store(engine: Engine, reception: Reception, parcel: Parcel, names: Sequence[
     image = _described(reception, parcel)
     driver = engine.images.storage_driver
     chain_ids = [layer.chain_id for layer in image.layers]
-    with engine.state.intent(f"image.{source}", image.id), engine.images.layers.pinned(chain_ids):
-        sizes = engine.images.layers.add(_wanted(reception, image), driver)
-        layers = tuple(replace(layer, size=sizes[layer.chain_id]) for layer in image.layers)
-        image = replace(image, layers=layers, size=sum(layer.size for layer in layers))
-        return engine.images.adopt(image, reception, names, source=source)
+    try:
+        with engine.state.intent(f"image.{source}", image.id), engine.images.layers.pinned(chain_ids):
+            sizes = engine.images.layers.add(_wanted(reception, image), driver)
+            layers = tuple(replace(layer, size=sizes[layer.chain_id]) for layer in image.layers)
+            image = replace(image, layers=layers, size=sum(layer.size for layer in layers))
+            return engine.images.adopt(image, reception, names, source=source)
+    except BaseException:
+        with engine.images.lock:
+            engine.images.layers.collect(chain_ids, driver)
+        raise
 
 
 def _described(reception: Reception, parcel: Parcel) -> Image:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pyke import errors
 from pyke.codec import to_data
 from pyke.drivers import LayerRequest
+from pyke.engine.content import sync
 from pyke.errors import PluginFailed, PluginTimeout, PykeError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Layers:
     def add(self, wanted: Sequence[Wanted], driver: str) -> dict[str, int]:
         """See to it that all of these are in the storage driver; returns their sizes in bytes by chain ID.
 
-        The first error is raised when the others have ended; what was unpacked by then is collected by the caller.
+        They are on the disk when it returns. The first error is raised when the others have ended; what was unpacked by then stays.
         """
         known = {layer.chain_id: layer.size for image in self._engine.state.images.all() for layer in image.layers}
         jobs = collections.deque(sorted({each.chain_id: each for each in wanted}.values(), key=_blob_size, reverse=True))
@@ -89,6 +90,8 @@ class Layers:
             thread.join()
         if effort.error is not None:
             raise effort.error
+        if effort.has_unpacked:
+            sync(self._engine.plugins.driver("storage", driver).home.directory)
         return effort.sizes
 
 
@@ -110,6 +113,7 @@ class _Effort:
     def __init__(self, engine: Engine, driver: str, jobs: collections.deque[Wanted], known: dict[str, int]) -> None:
         self.engine, self.driver, self.jobs, self.known = engine, driver, jobs, known
         self.sizes: dict[str, int] = {}
+        self.has_unpacked = False
         self.error: BaseException | None = None
 
     def work(self, places: threading.BoundedSemaphore) -> None:
@@ -127,6 +131,7 @@ class _Effort:
             if is_there and wanted.chain_id in self.known:
                 self.sizes[wanted.chain_id] = self.known[wanted.chain_id]
                 return
+            self.has_unpacked = True
             with places:
                 self.sizes[wanted.chain_id] = process.unpack(self._job(wanted), SECONDS + SECONDS_PER_MIB * _blob_size(wanted) / 2**20)
 

@@ -185,6 +185,7 @@ def test_loading_the_same_at_once_ends_right(rooms: Rooms) -> None:
         docker_archive(["a"], [ONE])[:-2000],
         gzip.compress(docker_archive(["a"], [ONE]))[:-20],
         docker_archive(["a"], [layer({"../escape": b""})]),
+        docker_archive(["a"], [ONE, TWO, layer({"../escape": b""})]),
     ],
     ids=lambda archive: str(len(archive)),
 )

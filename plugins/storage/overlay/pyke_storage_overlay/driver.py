@@ -6,7 +6,8 @@
     HOME/trash/             what was removed, until it is really gone
     HOME/empty/             the bottom of every stack that would otherwise be too short for overlayfs
 
-What is listed was renamed into its place when it was whole and on the disk, so a crash leaves only staging and trash behind.
+What is listed was renamed into its place when it was whole, so a crash of the engine leaves only staging and trash behind. After a loss of
+power, a layer counts that an image's record names, and the engine writes that when the file system has been synced.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from pyke.api import (
     StorageDriver,
     extract,
     size_of,
-    syncfs,
 )
 from pyke_storage_overlay.trash import Trash
 
@@ -76,7 +76,6 @@ class OverlayDriver(StorageDriver):
             with self._staged(os.path.basename(place)) as staged:
                 size = _unpack(layer, source, staged)
                 _rename_unless_there(staged, place)
-                _sync_directory(self._layers)
                 return size
         for _ in source.rest():
             pass
@@ -209,7 +208,7 @@ class OverlayDriver(StorageDriver):
 
 
 def _unpack(layer: LayerRequest, source: Source, staged: str) -> int:
-    """Fill a staged layer and bring it to the disk."""
+    """Fill a staged layer and return its size."""
     limits = ArchiveLimits()
     limits = ArchiveLimits(max_bytes=layer.max_bytes or limits.max_bytes, max_entries=layer.max_entries or limits.max_entries)
     tree = os.path.join(staged, "diff")
@@ -220,7 +219,6 @@ def _unpack(layer: LayerRequest, source: Source, staged: str) -> int:
         size = extract(source, root, limits=limits, overlay=True).size
         _write(os.path.join(staged, "parent"), layer.parent)
         _write(os.path.join(staged, "size"), str(size))
-        syncfs(root)
     finally:
         os.close(root)
     return size
@@ -256,11 +254,3 @@ def _read(path: str) -> str:
 def _write(path: str, text: str) -> None:
     with open(path, "w") as file:
         file.write(text)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
