@@ -7,6 +7,7 @@ the path is resolved again and has to lead to what was mounted (CVE-2021-30465, 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -53,7 +54,9 @@ class MountOperation(Operation):
     def execute(self, root: Root) -> None:
         mount = new_mount(self.kind, self.source, self.options)
         # proc and sysfs elsewhere than at their own names would escape the masks, which are told by name (CVE-2019-19921).
-        attach(mount, root, self.target, is_directory=True, follow=self.kind not in ("proc", "sysfs"))
+        # The same holds for /dev, whose null device is a mask.
+        is_fixed = self.kind in ("proc", "sysfs") or self.target == "/dev"
+        attach(mount, root, self.target, is_directory=True, follow=not is_fixed)
 
 
 class BindOperation(Operation):
@@ -224,7 +227,8 @@ def _target(root: Root, path: str, is_directory: bool, follow: bool) -> int:
         os.close(made)
         return root.open(path, follow=False)
     except OSError as error:
-        raise StartFailed(f"nothing can be mounted on {path} in the container: {os.strerror(error.errno or 0)}") from error
+        reason = "it has to be an ordinary directory" if error.errno == errno.ELOOP and not follow else os.strerror(error.errno or 0)
+        raise StartFailed(f"nothing can be mounted on {path} in the container: {reason}") from error
 
 
 def verify(mount: int, root: Root, path: str) -> None:
