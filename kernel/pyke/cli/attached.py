@@ -39,11 +39,14 @@ class Attachment:
         query |= {"stream": True, "detachKeys": detach_keys or None}
         self.connection = engine.hijack(f"{self.path}/attach", query)
 
-    def pump(self) -> None:
-        """Carry bytes both ways until the container's output ends. The terminal is raw meanwhile and restored on every way out."""
+    def pump(self, waiting: Waiting | None = None) -> None:
+        """Carry bytes both ways until the container's output ends. The terminal is raw meanwhile and restored on every way out.
+
+        `waiting` is looked after on the side: should the engine go away, its request is repeated at once, before the container ends.
+        """
         takes_input = "stdin" in self.wanted
         with terminal.Raw(STDIN, wanted=self.tty and takes_input):
-            streams.Pump(self.connection, stdin=takes_input, framed=not self.tty, stdin_terminal=os.isatty(STDIN)).run()
+            streams.Pump(self.connection, stdin=takes_input, framed=not self.tty, stdin_terminal=os.isatty(STDIN), waiting=waiting).run()
         self.connection.close()
 
     def follow_window(self) -> None:
@@ -89,15 +92,42 @@ class Waiting:
         self.condition = condition
         self.reply: Reply = engine.open("POST", self.path, {"condition": condition})
 
+    def fileno(self) -> int:
+        """The descriptor that becomes readable with the answer, or when the engine goes away."""
+        return self.reply.connection.socket.fileno()
+
+    def heard(self) -> bool:
+        """Take what the descriptor has. Whether there is more to wait for: after the engine went away and was asked again."""
+        try:
+            data = self.reply.connection.socket.recv(4096)
+        except ConnectionResetError:
+            data = b""
+        if data:
+            self.reply.connection.buffered += data
+            return False
+        try:
+            self._ask_again()
+        except (OSError, PykeError):
+            return False  # `result` will try once more, and say what is wrong
+        return True
+
+    def _ask_again(self) -> None:
+        """A container runs on without its engine; the next one knows it."""
+        self.reply.connection.close()
+        condition = "removed" if self.condition == "removed" else "not-running"
+        self.reply = self.engine.open("POST", self.path, {"condition": condition})
+
     def result(self) -> int:
-        """Wait for the exit status. An engine that goes away meanwhile is asked once more: the container runs on without it."""
+        """Wait for the exit status. An engine that goes away meanwhile is asked once more."""
         try:
             answer = next(iter(self.reply.json_values()), None)
         except (OSError, EngineUnavailable):
             answer = None
         if answer is None:
-            condition = "removed" if self.condition == "removed" else "not-running"
-            answer = self.engine.post(self.path, {"condition": condition})
+            self._ask_again()
+            answer = next(iter(self.reply.json_values()), None)
+        if answer is None:
+            raise EngineUnavailable(f"the engine went away twice while {self.path.split('/')[2][:12]} ran; its exit status is not known")
         return _status(answer)
 
 

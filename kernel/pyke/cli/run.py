@@ -70,7 +70,7 @@ def _run_attached(session: Session, options: Options, streams: list[str]) -> int
             _forget(session, container)
         return start_failure(error.message)
     attachment.follow_window()
-    attachment.pump()
+    attachment.pump(waiting)
     if tty and "stdin" in streams and _was_detached(session, container):
         return 0
     return waiting.result()

@@ -42,7 +42,7 @@ def _start_attached(session: Session, options: Options, name: str) -> int:
     waiting = attached.Waiting(session.engine, identity, "removed" if removes else "next-exit")
     session.engine.post(f"/containers/{identity}/start")
     attachment.follow_window()
-    attachment.pump()
+    attachment.pump(waiting)
     if config["Tty"] and "stdin" in streams and _was_detached(session, identity):
         return 0
     return waiting.result()

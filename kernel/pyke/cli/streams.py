@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pyke.cli.attached import Waiting
     from pyke.cli.client import Connection
 
 HEADER = 8
@@ -60,7 +61,10 @@ class Pump:
     still prints. `framed` is false for a container with a terminal.
     """
 
-    def __init__(self, connection: Connection, *, stdin: bool, framed: bool, stdin_terminal: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, *, stdin: bool, framed: bool, stdin_terminal: bool = False, waiting: Waiting | None = None
+    ) -> None:
+        self.waiting = waiting
         self.connection = connection
         self.stdin = stdin
         self.framed = framed
@@ -77,15 +81,26 @@ class Pump:
         poll.register(self.connection.socket.fileno(), select.POLLIN)
         if self.stdin:
             poll.register(STDIN, select.POLLIN)
+        if self.waiting:
+            poll.register(self.waiting.fileno(), select.POLLIN)
         while True:
             for descriptor, _events in poll.poll():
-                if descriptor == STDIN:
+                if self.waiting and descriptor == self.waiting.fileno():
+                    self._look_after(self.waiting, poll)
+                elif descriptor == STDIN:
                     if not self._send_input():
                         poll.unregister(STDIN)
                 elif data := self._receive():
                     yield data
                 else:
                     return
+
+    def _look_after(self, waiting: Waiting, poll: select.poll) -> None:
+        poll.unregister(waiting.fileno())
+        if waiting.heard():
+            poll.register(waiting.fileno(), select.POLLIN)
+        else:
+            self.waiting = None
 
     def _receive(self) -> bytes:
         try:
