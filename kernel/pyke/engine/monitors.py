@@ -66,7 +66,10 @@ class Monitor:
     # a start, in order
 
     def wait_created(self, timeout: float = DEADLINE) -> int:
-        """The process ID of init, whose namespaces exist from now on."""
+        """The process ID of init, whose namespaces exist from now on. For an exec, whose process is not yet born, the container's."""
+        if "exec" in self._bundle:
+            self.wait_ready(timeout)
+            return int(self._bundle["exec"]["pid"])
         return int(self._wait_for("created", timeout)["pid"])
 
     def wait_ready(self, timeout: float = DEADLINE) -> None:
