@@ -31,6 +31,7 @@ def main() -> int:
         level=logging.DEBUG if arguments.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.getLogger("pyroute2").setLevel(logging.WARNING)  # it tells of every netlink message
     os.umask(0o022)
     os.makedirs(layout.run, mode=0o711, exist_ok=True)
     os.makedirs(layout.root, mode=0o711, exist_ok=True)

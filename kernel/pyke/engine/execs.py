@@ -13,7 +13,7 @@ from pyke.engine import attach, start
 from pyke.engine.identifiers import check_id, new_id
 from pyke.engine.monitors import AttachRequest, ExitRecord, Monitor
 from pyke.engine.oci_runtime import exec_process
-from pyke.errors import Conflict, InvalidRequest, NoSuchExec, PykeError
+from pyke.errors import Conflict, InvalidRequest, NoSuchExec, PykeError, StartFailed
 from pyke.model import Caller, Container, Exec, ExecSpec
 
 if TYPE_CHECKING:
@@ -45,10 +45,17 @@ class Execs:
         return id
 
     def get(self, id: str) -> Exec:
+        """The exec as it is now. A client that has seen its streams end asks at once, and is told the exit code."""
         found = self._execs.get(id) or self._by_prefix(id)
         if found is None:
             raise NoSuchExec(f"No such exec instance: {id}", hint="pyke exec CONTAINER COMMAND")
-        return found
+        monitor = self._monitors.get(found.id)
+        if monitor is not None:
+            monitor.listen()  # it speaks to the engine before it closes its clients
+            record = monitor.end()
+            if record is not None:
+                self._ended(found.id, record)
+        return self._execs[found.id]
 
     def of_container(self, container: str) -> list[Exec]:
         """The execs that have not ended."""
@@ -67,8 +74,8 @@ class Execs:
             _check_running(container)
             monitor = self.engine.monitors.launch(self._bundle(container, exec), clients)
             self._run(exec, monitor)
-        except PykeError:
-            self._ended(exec.id, ExitRecord(126))
+        except PykeError as error:
+            self._ended(exec.id, ExitRecord(error.exit_status if isinstance(error, StartFailed) else 126))
             raise
         self._tell("exec_start", container, exec)
 
@@ -82,15 +89,18 @@ class Execs:
             return exec
 
     def _run(self, exec: Exec, monitor: Monitor) -> None:
+        with self._guard:
+            self._monitors[exec.id] = monitor  # a client may ask for the end of a quick command before its start is known here
         try:
-            monitor.wait_created()
+            monitor.wait_ready()
             monitor.go()
             pid = monitor.wait_started()
         except PykeError:
             monitor.abort()
             raise
         with self._guard:
-            self._monitors[exec.id] = monitor
+            if self._execs[exec.id].exit_code is not None:
+                return
             self._execs[exec.id] = replace(exec, is_running=True, pid=pid)
         self.engine.monitors.watch(exec.id, monitor, self._ended)
 
@@ -128,6 +138,8 @@ class Execs:
     def _ended(self, id: str, record: ExitRecord) -> None:
         with self._guard:
             self._monitors.pop(id, None)
+            if self._execs[id].exit_code is not None:
+                return
             exec = replace(self._execs[id], is_running=False, exit_code=record.code, pid=0)
             self._execs[id] = exec
         container = self.engine.state.containers.get(exec.container)
