@@ -128,8 +128,8 @@ class StorageDriver(ABC):
 
         Reads `stream` to its end (the engine checks the digest of what was read, and calls `remove_layer` if it is wrong). Atomic: after
         a crash of the engine at any moment `has_layer` says False, or everything is there. It need not sync: the engine syncs the file
-        system of `home.directory` once, before it records an image, and a layer of no record is removed by `reconcile`. Present already:
-        read and ignored. Hostile archives raise `BadArchive` and leave nothing.
+        system of `home.directory`, and has `reconcile` remove a layer that may have lost content with the machine's power. Present
+        already: read and ignored. Hostile archives raise `BadArchive` and leave nothing.
         """
 
     @abstractmethod

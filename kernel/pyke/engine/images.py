@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyke.engine import image_import, image_load, image_removal, image_save
 from pyke.engine.content import Content, Reception
+from pyke.engine.durability import Unsynced
 from pyke.engine.filters import Filters
 from pyke.engine.image_removal import Removal
 from pyke.engine.layers import Layers
 from pyke.engine.references import Digest, Reference, id_prefix, parse, parse_tagged
 from pyke.engine.remove import Pruned
-from pyke.errors import InvalidRequest, NoSuchImage, NotInstalled
+from pyke.errors import InvalidRequest, NoSuchImage, NotInstalled, PykeError
 from pyke.model import Caller, Image
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Images:
         self._engine = engine
         self.content = Content(engine.layout.content)
         self.layers = Layers(engine)
+        self.unsynced = Unsynced(engine.state, self._sync)
         self.lock = threading.RLock()  # held while records, names, blobs and layers have to agree; never while bytes are received
 
     @functools.cached_property
@@ -98,14 +100,16 @@ class Images:
         with self.lock:
             for digest in (image.id, image.manifest, *(layer.blob for layer in image.layers)):
                 reception.keep(Digest(digest))
-            self.content.sync()
             known = self._engine.state.images.get(image.id)
             if known is not None:
                 image = replace(image, tags=known.tags, repo_digests=known.repo_digests, parent=known.parent or image.parent)
-            self._engine.state.images.put(image)
+            with self._engine.state.transaction():
+                self._engine.state.images.put(image)
+                self.unsynced.note(image.id)
             for name in names:
                 image = self._name(image, name)
             self.write_index()
+        self.unsynced.settle()
         self._engine.events.publish("image", source, image.id, **self.attributes(image))
         self._engine.hooks.image_added(image, source)
         return image
@@ -193,11 +197,25 @@ class Images:
         with self.lock:
             self.content.clear_partial()
             self.content.ensure()
+            self._forget_lost()
             image_removal.collect_removed(self._engine)
             image_removal.collect_blobs(self._engine)
             self.write_index()
             for driver in self._engine.plugins.names("storage"):
                 self._reconcile(driver)
+
+    def _forget_lost(self) -> None:
+        lost = self.unsynced.lost()
+        for id in lost:
+            self._engine.state.images.delete(id)
+        self.unsynced.forget(lost)
+        self.unsynced.settle()
+
+    def _sync(self) -> None:
+        self.content.sync()
+        for driver in self._engine.plugins.names("storage"):
+            with contextlib.suppress(PykeError):  # a broken plugin keeps no layers that are worth waiting for
+                self.layers.sync(driver)
 
     def _reconcile(self, driver: str) -> None:
         containers = [each.id for each in self._engine.state.containers.all() if each.storage_driver == driver]

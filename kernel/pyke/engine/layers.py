@@ -78,7 +78,7 @@ class Layers:
     def add(self, wanted: Sequence[Wanted], driver: str) -> dict[str, int]:
         """See to it that all of these are in the storage driver; returns their sizes in bytes by chain ID.
 
-        They are on the disk when it returns. The first error is raised when the others have ended; what was unpacked by then stays.
+        They may not be on the disk yet when it returns. The first error is raised when all have ended, and what they unpacked stays.
         """
         known = {layer.chain_id: layer.size for image in self._engine.state.images.all() for layer in image.layers}
         jobs = collections.deque(sorted({each.chain_id: each for each in wanted}.values(), key=_blob_size, reverse=True))
@@ -90,8 +90,6 @@ class Layers:
             thread.join()
         if effort.error is not None:
             raise effort.error
-        if effort.has_unpacked:
-            sync(self._engine.plugins.driver("storage", driver).home.directory)
         return effort.sizes
 
 
@@ -105,6 +103,13 @@ class Layers:
             for layer, parent in zip(image.layers, parents, strict=False)
         ]
         self.add(wanted, driver)
+        self.sync(driver)
+
+    def sync(self, driver: str) -> None:
+        """Wait until a storage driver's layers are on the disk."""
+        directory = self._engine.plugins.driver("storage", driver).home.directory
+        if os.path.isdir(directory):
+            sync(directory)
 
 
 class _Effort:
@@ -113,7 +118,6 @@ class _Effort:
     def __init__(self, engine: Engine, driver: str, jobs: collections.deque[Wanted], known: dict[str, int]) -> None:
         self.engine, self.driver, self.jobs, self.known = engine, driver, jobs, known
         self.sizes: dict[str, int] = {}
-        self.has_unpacked = False
         self.error: BaseException | None = None
 
     def work(self, places: threading.BoundedSemaphore) -> None:
@@ -131,7 +135,6 @@ class _Effort:
             if is_there and wanted.chain_id in self.known:
                 self.sizes[wanted.chain_id] = self.known[wanted.chain_id]
                 return
-            self.has_unpacked = True
             with places:
                 self.sizes[wanted.chain_id] = process.unpack(self._job(wanted), SECONDS + SECONDS_PER_MIB * _blob_size(wanted) / 2**20)
 

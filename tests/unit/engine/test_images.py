@@ -10,6 +10,7 @@ import lzma
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -449,6 +450,24 @@ def test_recover_deletes_what_nobody_needs_and_keeps_the_rest(rooms: Rooms) -> N
     rooms.images.recover()
     assert rooms.files() < before and rooms.has_layer(digest(ONE)) and not rooms.has_layer(digest(TWO))
     assert rooms.load(docker_archive(["lost"], [TWO])) == ["Loaded image: lost:latest"]
+
+
+def test_an_image_that_was_not_on_the_disk_when_power_was_lost_is_forgotten(rooms: Rooms) -> None:
+    rooms.load(docker_archive(["kept"], [ONE]))
+    rooms.load(docker_archive(["lost"], [TWO]))
+    image = rooms.images.get("lost")
+    rooms.state.set_fact("images-unsynced", json.dumps({image.id: "another boot of this machine"}))
+    rooms.images.recover()
+    assert [each.tags for each in rooms.images.all()] == [("docker.io/library/kept:latest",)]
+    assert not rooms.has_layer(digest(TWO)) and rooms.has_layer(digest(ONE))
+
+
+def test_content_is_synced_soon_after_loading(rooms: Rooms) -> None:
+    rooms.load(docker_archive(["a"], [ONE]))
+    deadline = time.monotonic() + 60
+    while rooms.state.fact("images-unsynced") != "{}":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_layers_that_another_storage_driver_has_not_are_unpacked_from_their_blobs(rooms: Rooms) -> None:

@@ -6,8 +6,8 @@
     HOME/trash/             what was removed, until it is really gone
     HOME/empty/             the bottom of every stack that would otherwise be too short for overlayfs
 
-What is listed was renamed into its place when it was whole, so a crash of the engine leaves only staging and trash behind. After a loss of
-power, a layer counts that an image's record names, and the engine writes that when the file system has been synced.
+What is listed was renamed into its place when it was whole, so a crash of the engine leaves only staging and trash behind. The engine
+syncs, and knows after a loss of power which layers to remove.
 """
 
 from __future__ import annotations
