@@ -90,7 +90,6 @@ class House:
 
     def start(self, bundle: dict[str, Any], *clients: AttachRequest) -> Monitor:
         monitor = self.monitors.launch(bundle, clients)
-        if "exec" not in bundle:
         assert os.path.exists(f"/proc/{monitor.wait_created()}/ns/net")
         monitor.wait_ready()
         monitor.go()
