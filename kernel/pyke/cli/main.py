@@ -17,12 +17,30 @@ if TYPE_CHECKING:
     from pyke.cli.flags import Options
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell would say
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 USES_RUN_STATUS = ("run",)  # whose own failures are 125, so that they differ from the container's
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command line and return its exit status. Without `arguments` it is the process's own, and the process ends here."""
+    if arguments is not None:
+        return _guarded(list(arguments))
+    status = _guarded(sys.argv[1:])
+    _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End the process without taking the interpreter apart first: that costs 2 ms, an eighth of a `ps`, and nobody looks."""
+    try:
+        sys.stdout.flush()  # what a plugin's command printed
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):
+        status = status or BROKEN_PIPE
+    os._exit(status & 0xFF)
+
+
+def _guarded(words: list[str]) -> int:
     try:
         return _run(words)
     except KeyboardInterrupt:
@@ -32,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reader_left() -> int:
-    """Whoever read our output is gone (`pyke ps | head -1`): no message, and nothing more to flush. 141 is 128 + SIGPIPE."""
+    """Whoever read our output is gone (`pyke ps | head -1`): no message, and nothing more to flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 141
+    return BROKEN_PIPE
 
 
 def _no_command(session: Session, options: Options) -> int:
