@@ -137,7 +137,7 @@ def test_ids_out_of_range(tmp_path: Path, user: str) -> None:
 def test_a_passwd_line_out_of_range(tmp_path: Path) -> None:
     bundle = bundles.make(tmp_path, "id", "-u", spec=ContainerSpec(image="busybox", user="evil"))
     (tmp_path / "lower/etc/passwd").write_text("evil:x:4294967296:0::/:/bin/sh\n")
-    assert bundles.run(bundle).failure["message"] == "uids and gids must be in range 0-2147483647"
+    assert bundles.run(bundle).failure["message"].startswith("uids and gids must be in range 0-2147483647")
 
 
 @pytest.mark.parametrize("user", ["", "1000", "daemon"])

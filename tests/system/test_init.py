@@ -128,7 +128,7 @@ def test_users_and_groups(tmp_path: Path, user: str, groups: tuple[str, ...], ex
 )
 def test_unknown_users_are_refused_in_dockers_words(tmp_path: Path, user: str, message: str) -> None:
     outcome = run(tmp_path, "true", spec=ContainerSpec(image="busybox", user=user))
-    assert (outcome.failure["message"], outcome.failure["exit_status"]) == (message, 125)
+    assert outcome.failure["message"].startswith(message) and outcome.failure["exit_status"] == 125
 
 
 def test_another_user_keeps_no_capability_but_can_open_its_output(tmp_path: Path) -> None:

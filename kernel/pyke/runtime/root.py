@@ -74,10 +74,11 @@ class Root:
         return self._make(path, False, mode, LINKS_FOLLOWED)
 
     def _make(self, path: str, is_directory: bool, mode: int, links: int) -> int:
+        path = os.path.normpath("/" + path)  # as Docker: ".." of a target is taken by its words
         try:
             return self.open(path)
         except FileNotFoundError:
-            parent_path, name = os.path.split(os.path.normpath("/" + path))
+            parent_path, name = os.path.split(path)
         if not name or links == 0:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         parent = self.make_directory(parent_path)
