@@ -10,7 +10,8 @@ import pytest
 
 from pyke.api import DriverHome, InvalidRequest
 from pyke.testing.images import directory
-from pyke.testing.storage import Stack, StorageConformance
+from pyke.testing.stacks import Stack, inside
+from pyke.testing.storage import StorageConformance
 from pyke_storage_overlay.driver import OverlayDriver
 from pyke_storage_overlay.trash import Trash
 
@@ -57,7 +58,6 @@ class TestOverlay(StorageConformance):
         assert (time.perf_counter() - begin) / 20 < 0.02
 
     def test_renamed_directories_and_changed_modes_are_whole_in_the_upper_directory(self, stack: Stack) -> None:
-        from pyke.testing.storage import inside
 
         stack.add({"tool": b"content"})
         snapshot, rootfs = stack.prepare()
