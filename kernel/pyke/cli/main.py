@@ -45,6 +45,8 @@ def _guarded(words: list[str]) -> int:
         return _run(words)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit as leaving:  # a signal that came while the terminal was raw
+        return int(leaving.code or 0)
     except BrokenPipeError:
         return _reader_left()
 

@@ -34,6 +34,8 @@ class Raw:
     def __enter__(self) -> Raw:
         if self._wanted:
             self._saved = termios.tcgetattr(self.descriptor)
+            for number in (_signal.SIGTERM, _signal.SIGHUP):
+                _signal.signal(number, _leave)
             termios.tcsetattr(self.descriptor, termios.TCSADRAIN, raw_mode(termios.tcgetattr(self.descriptor)))
         return self
 
@@ -46,6 +48,11 @@ class Raw:
             # Not TCSAFLUSH: what the user typed ahead belongs to the shell.
             termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._saved)
             self._saved = None
+
+
+def _leave(number: int, _frame: object) -> None:
+    """Left alone, these signals would end us with the terminal still raw."""
+    raise SystemExit(128 + number)
 
 
 def raw_mode(mode: list[Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import termios
 from typing import Any
 
@@ -172,7 +173,9 @@ def test_progress_in_a_file_says_what_has_happened(capfd: pytest.CaptureFixture[
 def test_progress_on_a_terminal_redraws_a_layers_line() -> None:
     ours, theirs = pty.openpty()
     progress.show(iter(PULL), theirs)
-    shown = os.read(ours, 65536).decode()
+    shown = ""
+    while "Digest" not in shown:  # a terminal hands over what it has, not all that was written
+        shown += os.read(ours, 65536).decode()
     os.close(ours)
     os.close(theirs)
     assert f"abc: Downloading [{'=' * 25}>" in shown
@@ -191,6 +194,22 @@ def test_a_terminal_gets_its_mode_back_whatever_happens() -> None:
     with pytest.raises(KeyboardInterrupt), terminal.Raw(theirs):
         assert not termios.tcgetattr(theirs)[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
         raise KeyboardInterrupt
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_terminal_gets_its_mode_back_when_we_are_asked_to_end() -> None:
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as caught, terminal.Raw(theirs):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert caught.value.code == 143
     assert termios.tcgetattr(theirs) == before
     os.close(ours)
     os.close(theirs)
