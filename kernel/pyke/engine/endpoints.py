@@ -249,8 +249,9 @@ class Endpoints:
             log.error("container %s has no names: %s", container.short_id, error.message)
 
     def close(self) -> None:
-        """Let the ports go."""
+        """Let the ports go, and the name server where it has nothing to do."""
         self._ports.close()
+        self._names.rest()
 
     def dismantle(self) -> None:
         """Let the name server go too."""

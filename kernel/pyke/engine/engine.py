@@ -111,5 +111,6 @@ class Engine:
         if not self.containers.monitors:
             self.networks.dismantle()
         self.monitors.close()
+        self.networks.close()
         self.plugins.close()
         self.state.close()

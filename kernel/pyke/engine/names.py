@@ -111,6 +111,11 @@ class Names:
         with contextlib.suppress(OSError):  # without a name server, nobody answers already
             self._ask({"op": "leave", "container": container})
 
+    def rest(self) -> None:
+        """The engine leaves for a while: where no container is served, the name server leaves too."""
+        with contextlib.suppress(OSError):
+            self._ask({"op": "rest"})
+
     def quit(self) -> None:
         """The engine goes for ever: the name server leaves."""
         with contextlib.suppress(OSError):

@@ -6,7 +6,8 @@ the host's servers, from the host's namespace, unless the container is on intern
 
 Requests on RUN/names.sock (SOCK_SEQPACKET, one JSON packet each, answered by one): {"op": "serve", "container", "networks", "servers",
 "forward", "links"} with the descriptors of a UDP socket, a listening TCP socket and the pidfd of the container's first process;
-"update" is the same without descriptors; {"op": "leave", "container"}; {"op": "list"}; {"op": "quit"}.
+"update" is the same without descriptors; {"op": "leave", "container"}; {"op": "list"}; {"op": "quit"};
+{"op": "rest"}, which is quit where no container is served.
 """
 
 from __future__ import annotations
@@ -177,8 +178,8 @@ class NameServer:
             self._places[container].change(request)
         elif operation == "leave":
             self._leave(container)
-        elif operation == "quit":
-            self._is_wanted = False
+        elif operation in ("quit", "rest"):
+            self._is_wanted = operation == "rest" and bool(self._places)
         return {"containers": list(self._places)}
 
     def _serve(self, container: str, request: dict[str, Any], descriptors: list[int]) -> None:

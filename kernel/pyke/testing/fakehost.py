@@ -28,9 +28,13 @@ OUTSIDE = "203.0.113.1"  # the host on the other side of the fake host's uplink 
 UPLINK = "203.0.113.2"  # the fake host's own address there
 OUTSIDE6, UPLINK6 = "2001:db8:1::1", "2001:db8:1::2"
 # A sysfs shows the interfaces of the namespace that it was mounted in; the cgroups stay the machine's.
-HOLD = """
-mount --rbind /sys /mnt && mount -t sysfs sysfs /sys && mount --rbind /mnt/fs/cgroup /sys/fs/cgroup && umount -l /mnt && echo ready && exec cat
-"""
+HOLD = """set -e
+mount --rbind /sys /mnt
+mount -t sysfs sysfs /sys
+mount --rbind /mnt/fs/cgroup /sys/fs/cgroup
+umount -l /mnt
+echo ready
+exec cat"""
 
 
 class Namespace:

@@ -194,6 +194,16 @@ def test_answers_survive_the_engine(site: Site) -> None:
     assert lookup(inside, two.name) == ["172.18.0.3"]
 
 
+def test_a_name_server_without_containers_leaves_with_the_engine(site: Site) -> None:
+    site.create("n1")
+    container, _ = site.start(site.container(network_mode="n1"))
+    site.networks.close()
+    assert name_server_pid(site)
+    site.stop(container)
+    site.networks.close()
+    eventually(lambda: not os.path.exists(site.root / "run" / "names.sock"))
+
+
 def test_a_killed_name_server_is_replaced_by_the_next_engine(site: Site) -> None:
     site.create("n1")
     one, inside = site.start(site.container(network_mode="n1"))
