@@ -12,7 +12,7 @@ import pytest
 
 from pyke.engine import oci_runtime
 from pyke.model import Container, ContainerSpec, DeviceSpec, ExecSpec, ImageConfig, Limits, Mount, Security
-from pyke.runtime import cgroups
+from pyke.runtime import cgroups, linux, rootfs
 from pyke.testing import bundles
 
 
@@ -301,3 +301,26 @@ def test_other_runtimes_take_the_configuration(tmp_path: Path, runtime: str) -> 
     if b"hybrid mode not supported" in done.stderr:
         pytest.skip("crun refuses this machine's cgroups")
     assert b"CapEff:\t00000000a80425fb" in done.stdout, done.stderr
+
+
+def test_an_older_kernel_gets_all_layers_in_one_page(tmp_path: Path) -> None:
+    """mount(2) takes 4096 bytes of options: the layers' names are made short."""
+    layers = [tmp_path / f"layer-with-a-name-as-long-as-a-digests-{number:064}" for number in range(200)]
+    for number, layer in enumerate(layers):
+        layer.mkdir()
+        (layer / f"of-{number}").touch()
+    for name in ("upper", "work", "stand"):
+        (tmp_path / name).mkdir()
+    child = os.fork()
+    if child == 0:  # a mount namespace of its own, which ends with it
+        status = 1
+        try:
+            linux.unshare(linux.CLONE_NEWNS)
+            linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
+            plan = {"kind": "overlay", "lower": list(map(str, layers)), "upper": f"{tmp_path}/upper", "work": f"{tmp_path}/work"}
+            mount = rootfs.OverlayRootOperation(plan, f"{tmp_path}/stand").mount_by_page()
+            status = 0 if len(os.listdir(f"/proc/self/fd/{mount}")) == 200 else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert os.listdir(tmp_path / "stand") == []
