@@ -317,7 +317,12 @@ def test_an_older_kernel_gets_all_layers_in_one_page(tmp_path: Path) -> None:
         try:
             linux.unshare(linux.CLONE_NEWNS)
             linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
-            plan = {"kind": "overlay", "lower": list(map(str, layers)), "upper": f"{tmp_path}/upper", "work": f"{tmp_path}/work"}
+            plan: dict[str, object] = {
+                "kind": "overlay",
+                "lower": list(map(str, layers)),
+                "upper": f"{tmp_path}/upper",
+                "work": f"{tmp_path}/work",
+            }
             mount = rootfs.OverlayRootOperation(plan, f"{tmp_path}/stand").mount_by_page()
             status = 0 if len(os.listdir(f"/proc/self/fd/{mount}")) == 200 else 2
         finally:
