@@ -293,7 +293,7 @@ def test_other_runtimes_take_the_configuration(tmp_path: Path, runtime: str) -> 
     bundle = bundles.make(tmp_path, "cat", "/proc/self/status")
     bundle["oci"]["root"]["path"] = f"{tmp_path}/lower"
     (tmp_path / "config.json").write_text(json.dumps(bundle["oci"]))
-    command = [runtime, "--root", tmp_path / "state", "run", "--bundle", tmp_path, f"pyke-test-{os.getpid()}"]
+    command = [runtime, "--root", str(tmp_path / "state"), "run", "--bundle", str(tmp_path), f"pyke-test-{os.getpid()}"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=30, check=False)
     finally:
