@@ -30,7 +30,7 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, caller: Caller) ->
     name = engine.containers.claim_name(id, name.removeprefix("/"))
     try:
         with host_errors(f"container {name} cannot be created", engine.layout.root):
-            container = _make(engine, _plan(engine, spec, image, id, name))
+            container = _make(engine, image, _plan(engine, spec, image, id, name))
     except BaseException:
         engine.containers.release_name(name)
         raise
@@ -99,11 +99,11 @@ def _default_hostname(engine: Engine, spec: ContainerSpec, id: str) -> str:
     return id[:12]
 
 
-def _make(engine: Engine, container: Container) -> Container:
+def _make(engine: Engine, image: Image, container: Container) -> Container:
     """Make the container's parts, in an order in which each can be undone."""
-    layers = [layer.chain_id for layer in engine.images.get(container.image_id).layers]
+    layers = [layer.chain_id for layer in image.layers]
     directory = engine.layout.container_directory(container.id)
-    with engine.state.intent("container.create", container.id), contextlib.ExitStack() as undo:
+    with engine.images.in_use(image), engine.state.intent("container.create", container.id), contextlib.ExitStack() as undo:
         undo.callback(engine.plugins.call, "storage", container.storage_driver, "remove", container.id)
         engine.plugins.call("storage", container.storage_driver, "prepare", container.id, layers)
         undo.callback(_remove_directory, directory)

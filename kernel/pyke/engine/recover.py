@@ -53,8 +53,11 @@ def _adopt(engine: Engine, container: Container) -> None:
 
 def _ended_meanwhile(engine: Engine, container: Container) -> None:
     """No monitor answers: the record that it left says how it ended. Without one, the machine or somebody killed it."""
-    path = os.path.join(engine.layout.container_directory(container.id), "exit.json")
-    record = engine.monitors.exit_record(path)
+    kept = (
+        engine.layout.container_directory(container.id),
+        engine.layout.container_run_directory(container.id),
+    )  # the second, if the disk was full
+    record = next(filter(None, (engine.monitors.exit_record(os.path.join(directory, "exit.json")) for directory in kept)), None)
     if record is None and not container.state.is_running:
         _never_started(engine, container)
         return

@@ -50,12 +50,25 @@ class SpawnerLink:
 
     def _connected(self) -> sockets.Socket:
         deadline = time.monotonic() + START_DEADLINE
+        self._dismiss_outdated(deadline)
         while True:
             with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
                 return sockets.connect(self._layout.spawner_socket, SOCK_SEQPACKET)
             if time.monotonic() > deadline:
                 raise PykeError("the spawner, which starts containers, does not come up", hint=f"tail {self._layout.engine_log}")
             self._start(deadline)
+
+    def _dismiss_outdated(self, deadline: float) -> None:
+        """A spawner of another version speaks another language with its monitors' bundles: it leaves, and its monitors live on."""
+        with contextlib.suppress(OSError):
+            with open(os.path.join(self._layout.run, spawner.BUILD), encoding="ascii") as file:
+                if file.read() == spawner.build():
+                    return
+            connection = sockets.connect(self._layout.spawner_socket, SOCK_SEQPACKET)
+            sockets.send(connection, json.dumps({"kind": "quit"}).encode())
+            while time.monotonic() < deadline and connection.recv(1):
+                pass  # until it has closed the connection
+            connection.close()
 
     def _start(self, deadline: float) -> None:
         """Start a spawner and wait until it listens, or has left because another one does."""

@@ -307,6 +307,8 @@ class Monitor:
         self._end_leftovers()
         self._drain()
         self.streams.close()
+        if not self.is_exec:
+            self.streams.dismiss()
         end: dict[str, Any] = {"exit_code": self.status, "oom_killed": self._remove_cgroup(), "time": time.time_ns()}
         if self.failure:
             self.phase, end = "failed", {"hint": "", "exit_status": 125, **self.failure, "event": "failed"}
@@ -315,7 +317,13 @@ class Monitor:
         self._stop_listening()
         if not self.tell(end) and self.phase == "ended" and self.bundle.get("wake"):
             _wake(self.bundle["wake"])
+        if self.is_exec:
+            self._dismiss_exec()
         self.streams.linger(LINGER)
+
+    def _dismiss_exec(self) -> None:
+        """An exec's client asks for the exit code when its streams end: the engine has been told by then. One that failed reads why."""
+        self.streams.dismiss(f"{self.failure['message']}\r\n".encode() if self.failure else b"")
 
     def _end_leftovers(self) -> None:
         """With the host's PID namespace, children outlive the first process. An exec's cgroup is the container's, and lives on."""

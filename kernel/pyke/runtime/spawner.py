@@ -16,16 +16,24 @@ import sys
 import time
 from _socket import SOCK_SEQPACKET
 
-from pyke import sockets
+from pyke import __version__, sockets
 from pyke.runtime import cgroups, linux, logfile, monitor, sealed
 from pyke.runtime.loop import IN, Loop
 
 CHECK_INTERVAL = 10.0  # seconds between looks at whether anybody still needs it
 LARGEST_MESSAGE = 16 * 1024
+BUILD = "spawner.build"  # a file in RUN
 OOM_SCORE = "/proc/self/oom_score_adj"
 MONITOR_OOM_SCORE = -999  # a monitor that is killed takes its container along
 
 BOOT = "import sys; sys.path[:0] = [sys.argv[1]]; from pyke.runtime import spawner; spawner.main(*sys.argv[2:])"
+
+
+def build() -> str:
+    """What tells this code from an older or newer one: an engine that was upgraded replaces the spawner that it finds."""
+    directory = os.path.dirname(os.path.abspath(__file__))
+    newest = max(entry.stat().st_mtime_ns for entry in os.scandir(directory) if entry.name.endswith(".py"))
+    return f"{__version__} {newest}"
 
 
 def command(run: str, ready: int) -> list[str]:
@@ -46,6 +54,8 @@ def main(run: str, ready: str) -> None:
     spawner = Spawner(run, lock)
     with open(os.path.join(run, "spawner.pid"), "w", encoding="ascii") as file:
         file.write(f"{os.getpid()}\n")
+    with open(os.path.join(run, BUILD), "w", encoding="ascii") as file:
+        file.write(build())
     os.write(int(ready), b"\n")
     os.close(int(ready))
     spawner.serve()

@@ -281,13 +281,19 @@ class Streams:
         return any(output.owed > 0 for output in self._outputs)
 
     def close(self) -> None:
-        """No more is read and nothing typed; the log is complete. Clients stay until they have read what is pending."""
+        """No more is read; the log is complete."""
         for output in list(self._outputs):
             self._end_output(output)
         if self._log:
             self._log.close()
+
+    def dismiss(self, last_words: bytes = b"") -> None:
+        """Nothing more is typed or shown but `last_words`. Clients stay until they have read what is pending."""
         for client in list(self._clients):
-            self._finish(client)
+            if last_words:
+                self._tend(client, lambda client: client.send(1, last_words))
+            if client in self._clients:
+                self._finish(client)
 
     def linger(self, seconds: float) -> None:
         """Wait until every client has read all, or has not read for `seconds`."""
@@ -295,5 +301,3 @@ class Streams:
             self._loop.turn(max(0.01, seconds - max(client.idle() for client in waiting)))
         for client in list(self._clients):
             self._leave(client)
-
-
