@@ -35,7 +35,7 @@ def test_read_only_comes_before_hidden() -> None:
 
 
 def test_roots_are_described() -> None:
-    rootfs = {"kind": "overlay", "lower": ["/b", "/a"], "upper": "/u", "work": "/w"}
+    rootfs: dict[str, object] = {"kind": "overlay", "lower": ["/b", "/a"], "upper": "/u", "work": "/w"}
     assert root_operation(rootfs, "/").describe() == "mount -t overlay overlay / -o lowerdir=/b:/a,upperdir=/u,workdir=/w"
     assert root_operation({"kind": "bind", "source": "/r"}, "/").describe() == "mount --rbind /r /"
 
