@@ -1,0 +1,83 @@
+"""A container, where it is in its life, and the commands inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyke.model.images import ImageConfig
+from pyke.model.mounts import Mount
+from pyke.model.networks import Endpoint
+from pyke.model.specs import ContainerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """Where a container is in its life. `status`: created, running, paused, restarting, removing, exited, dead."""
+
+    status: str = "created"
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: int = 0  # ns, 0 never
+    finished_at: int = 0  # ns, 0 never
+    restart_count: int = 0
+    manually_stopped: bool = False  # `unless-stopped` and `always` ask for it
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is alive: paused counts, as for Docker."""
+        return self.status in ("running", "paused")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container: what was asked, what it was made from, where its parts are and how it fares."""
+
+    id: str
+    name: str  # without Docker's leading slash
+    created: int  # ns
+    spec: ContainerSpec
+    image_id: str
+    image_name: str  # as the user named it
+    image_config: ImageConfig
+    argv: tuple[str, ...]  # entrypoint and command, resolved
+    storage_driver: str
+    hostname: str
+    state: ContainerState = ContainerState()
+    endpoints: tuple[Endpoint, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    log_path: str = ""
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecSpec:
+    """A command to be run inside a running container, as a request asks for it."""
+
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    working_directory: str = ""
+    user: str = ""  # "" is the container's
+    tty: bool = False
+    privileged: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""  # as given: "ctrl-p,ctrl-q"
+    console_size: tuple[int, int] = (0, 0)  # rows, columns
+
+
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """A command inside a container: made by `exec_create`, run by `exec_start`, asked about for a while after its end."""
+
+    id: str
+    container: str  # ID
+    spec: ExecSpec
+    pid: int = 0
+    is_running: bool = False
+    exit_code: int | None = None  # None until it has ended
