@@ -109,7 +109,7 @@ def _make(engine: Engine, image: Image, container: Container) -> Container:
         undo.callback(_remove_directory, directory)
         os.makedirs(directory, mode=0o710)
         undo.callback(engine.volumes.release, container.id)
-        container = replace(container, mounts=mounts.resolve(engine, container))
+        container = replace(container, mounts=mounts.resolve(engine, container), endpoints=engine.networks.planned(container))
         engine.containers.put(container)
         undo.pop_all()
     return container

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import threading
 import time
@@ -21,6 +22,7 @@ from pyke.engine.volumes import Volumes
 from pyke.errors import EngineUnavailable
 from pyke.model import Authorization, Caller, Container, ContainerSpec
 from pyke.plugins import Plugins
+from pyke.runtime import cgroups
 from pyke.settings import load as load_settings
 
 if TYPE_CHECKING:
@@ -110,6 +112,8 @@ class Engine:
         self.networks.close()
         if not self.containers.monitors:
             self.networks.dismantle()
+            with contextlib.suppress(OSError):
+                cgroups.at(self.layout.cgroup).remove()
         self.monitors.close()
         self.networks.close()
         self.plugins.close()

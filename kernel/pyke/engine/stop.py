@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal as signals
 from typing import TYPE_CHECKING
 
 from pyke.engine import restarts
-from pyke.errors import Conflict, InvalidRequest, NotModified, PykeError
+from pyke.errors import Conflict, InvalidRequest, NotModified, PykeError, StartFailed
 from pyke.model import Caller, Container
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def send(engine: Engine, container: Container, signal: int) -> None:
     """Send a signal through the monitor, which is the parent and so cannot hit another process. A container that is gone is fine."""
     monitor = engine.containers.monitors.get(container.id)
     if monitor is not None:
-        monitor.signal(signal)
+        with contextlib.suppress(StartFailed):  # the monitor is gone, and so is its container: the end is on its way here
+            monitor.signal(signal)
 
 
 def kill(engine: Engine, container: Container, *, signal: str, caller: Caller) -> None:
