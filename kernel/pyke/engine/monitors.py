@@ -41,13 +41,14 @@ class AttachRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExitRecord:
-    """How a process ended. `lost`: its monitor was killed, so that nobody saw the end."""
+    """How a process ended. `signal`: by which, 0 if it exited. `lost`: its monitor was killed, so that nobody saw the end."""
 
     code: int
     oom_killed: bool = False
     time: int = 0  # ns
     error: str = ""
     lost: bool = False
+    signal: int = 0
 
 
 class Monitor:
@@ -349,7 +350,7 @@ def read_exit_record(path: str) -> ExitRecord | None:
 
 
 def _record(data: dict[str, Any]) -> ExitRecord:
-    return ExitRecord(int(data["exit_code"]), bool(data["oom_killed"]), int(data["time"]))
+    return ExitRecord(int(data["exit_code"]), bool(data["oom_killed"]), int(data["time"]), signal=int(data.get("signal", 0)))
 
 
 def _write_bundle(bundle: dict[str, Any]) -> None:

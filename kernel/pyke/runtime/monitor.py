@@ -15,7 +15,7 @@ import time
 from _socket import MSG_DONTWAIT, SOCK_SEQPACKET
 
 from pyke import sockets
-from pyke.runtime import init, linux
+from pyke.runtime import endings, init, linux
 from pyke.runtime.clients import Client
 from pyke.runtime.control import Peer
 from pyke.runtime.logfile import LogFile
@@ -25,7 +25,6 @@ from pyke.runtime.streams import Streams
 
 DRAIN = 2.0  # seconds that processes which outlive the container's first one may keep its pipes open, as Docker
 LINGER = 60.0  # seconds for which a client may pause while it reads what was printed before the end
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ class Monitor:
         self.report: sockets.Socket | None = None  # init's words until its exec
         self.failure: dict[str, Any] | None = None
         self.status: int | None = None  # of the process that has ended, as a shell says it
+        self.signal = 0  # by which it was ended; 0: it exited
 
     # --- who listens ---------------------------------------------------------------------------------------------
 
@@ -295,7 +295,7 @@ class Monitor:
                 return
             if pid == self.pid:
                 code = os.waitstatus_to_exitcode(status)
-                self.status = code if code >= 0 else 128 - code
+                self.status, self.signal = (code, 0) if code >= 0 else (128 - code, -code)
 
     def leave(self) -> None:
         """Drain, clean up, record and tell, in this order: who has been told may start the container anew, in the same places."""
@@ -309,14 +309,14 @@ class Monitor:
         self.streams.close()
         if not self.is_exec:
             self.streams.dismiss()
-        end: dict[str, Any] = {"exit_code": self.status, "oom_killed": self._remove_cgroup(), "time": time.time_ns()}
+        end: dict[str, Any] = {"exit_code": self.status, "signal": self.signal, "oom_killed": self._remove_cgroup(), "time": time.time_ns()}
         if self.failure:
             self.phase, end = "failed", {"hint": "", "exit_status": 125, **self.failure, "event": "failed"}
         else:
             self.phase, end = "ended", {"event": "exited", **self._recorded(end)}
         self._stop_listening()
         if not self.tell(end) and self.phase == "ended" and self.bundle.get("wake"):
-            _wake(self.bundle["wake"])
+            endings.wake(self.bundle["wake"])
         if self.is_exec:
             self._dismiss_exec()
         self.streams.linger(LINGER)
@@ -349,16 +349,8 @@ class Monitor:
         return oom_killed
 
     def _recorded(self, end: dict[str, Any]) -> dict[str, Any]:
-        """Leave `end` behind for an engine that is away, atomically, but without fsync(2): if the machine goes down, it is over anyway.
-
-        A full disk must not lose the status: the run directory, in memory, takes it then.
-        """
-        for path in () if self.is_exec else (self.bundle["exit_record"], os.path.join(self.directory, "exit.json")):
-            with contextlib.suppress(OSError):
-                with open(path + ".new", "w", encoding="utf-8") as file:
-                    json.dump(end, file)
-                os.replace(path + ".new", path)
-                break
+        if not self.is_exec:
+            endings.record(end, self.bundle["exit_record"], os.path.join(self.directory, "exit.json"))
         return end
 
     def _stop_listening(self) -> None:
@@ -393,11 +385,3 @@ def _failure(what: str, error: BaseException) -> dict[str, Any]:
 def _set_oom_score(score: int) -> None:
     with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(str(score))
-
-
-def _wake(argv: list[str]) -> None:
-    """Start an engine, which finds the exit record."""
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    actions = [(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)]
-    with contextlib.suppress(OSError):  # then the next command starts one
-        os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=actions, setsid=True)
