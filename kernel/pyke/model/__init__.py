@@ -7,7 +7,7 @@ nanoseconds since the epoch (int), unless a name says otherwise. Everybody impor
 
 from __future__ import annotations
 
-from pyke.model.containers import Container, ContainerState, Exec, ExecSpec
+from pyke.model.containers import Container, ContainerState, Ending, Exec, ExecSpec, Health, Probe, Request
 from pyke.model.events import Authorization, Caller, Event
 from pyke.model.images import HistoryEntry, Image, ImageConfig, Layer
 from pyke.model.mounts import Mount, RootFilesystem, Volume
@@ -33,11 +33,13 @@ __all__ = [
     "ContainerSpec",
     "ContainerState",
     "DeviceSpec",
+    "Ending",
     "Endpoint",
     "EndpointSpec",
     "Event",
     "Exec",
     "ExecSpec",
+    "Health",
     "HealthCheck",
     "HistoryEntry",
     "Image",
@@ -50,7 +52,9 @@ __all__ = [
     "Namespaces",
     "Network",
     "PortSpec",
+    "Probe",
     "PublishedPort",
+    "Request",
     "RestartPolicy",
     "RootFilesystem",
     "Security",

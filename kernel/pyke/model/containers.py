@@ -7,7 +7,49 @@ from dataclasses import dataclass
 from pyke.model.images import ImageConfig
 from pyke.model.mounts import Mount
 from pyke.model.networks import Endpoint
-from pyke.model.specs import ContainerSpec
+from pyke.model.specs import ContainerSpec, HealthCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One run of a health check. `exit_code` -1: it took too long, or could not be run."""
+
+    start: int  # ns
+    end: int  # ns
+    exit_code: int
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the health check of a running container has found. `status`: starting, healthy, unhealthy."""
+
+    status: str = "starting"
+    failing_streak: int = 0
+    log: tuple[Probe, ...] = ()  # the last few, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asked for a container's end, with what: `action` is stop, kill, restart, rm or unhealthy."""
+
+    action: str
+    signal: int = 0
+    uid: int = 0
+    pid: int = 0
+    program: str = ""  # its name, as the kernel had it when it asked
+    time: int = 0  # ns
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the last run ended, beside its exit code: the facts that `pyke why` tells."""
+
+    signal: int = 0  # by which the first process died; 0: it exited
+    hint: str = ""  # of a start that failed
+    memory_limit: int = 0  # bytes, as it was then
+    is_lost: bool = False  # nobody saw the end: the machine, or the monitor, went down
+    verdict: str = ""  # of the restart policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +65,9 @@ class ContainerState:
     finished_at: int = 0  # ns, 0 never
     restart_count: int = 0
     manually_stopped: bool = False  # `unless-stopped` and `always` ask for it
+    health: Health | None = None  # None: nobody checks
+    request: Request | None = None  # the last one that could end this run
+    ending: Ending | None = None  # None while it runs, and before
 
     @property
     def is_running(self) -> bool:
@@ -52,6 +97,13 @@ class Container:
     @property
     def short_id(self) -> str:
         return self.id[:12]
+
+    @property
+    def health_check(self) -> HealthCheck | None:
+        """The health check in force: the container's own over its image's; None where there is none, or it is switched off."""
+        own, image = self.spec.health, self.image_config.health
+        check = own.over(image) if own and image else own or image
+        return check if check and check.test and check.test[0] != "NONE" else None
 
 
 @dataclass(frozen=True, slots=True)

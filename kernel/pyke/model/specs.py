@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,19 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A health check: `test` as in an image's configuration (["CMD", ...], ["CMD-SHELL", "..."], ["NONE"]); seconds."""
+    """A health check: `test` as in an image's configuration (["CMD", ...], ["CMD-SHELL", "..."], ["NONE"]); seconds. 0 is the default."""
 
     test: tuple[str, ...] = ()
     interval: float = 0
     timeout: float = 0
     start_period: float = 0
     retries: int = 0
+    start_interval: float = 0
+
+    def over(self, other: HealthCheck) -> HealthCheck:
+        """This one, with what it leaves open as `other` has it."""
+        mine = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(other, **{name: value for name, value in mine.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
