@@ -132,7 +132,8 @@ class Monitor:
             ticket, self._asked = self._asked, self._asked + 1
             try:
                 sent = sockets.send(self._connection, line, tuple(descriptors))
-                self._connection.sendall(line[sent:])
+                if sent < len(line):  # sending nothing to one that has answered and left meanwhile is EPIPE, too
+                    self._connection.sendall(line[sent:])
             except OSError as error:
                 self._is_over = True
                 raise self._gone() from error
