@@ -6,7 +6,6 @@ anybody is told. What passes between an engine and a monitor is described in doc
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -16,10 +15,10 @@ from _socket import MSG_DONTWAIT, SOCK_SEQPACKET
 
 from pyke import sockets
 from pyke.runtime import endings, init, linux
-from pyke.runtime.clients import Client
 from pyke.runtime.control import Peer
 from pyke.runtime.logfile import LogFile
 from pyke.runtime.loop import IN, Loop, now
+from pyke.runtime.requests import Requests
 from pyke.runtime.stdio import Stdio, set_terminal_size
 from pyke.runtime.streams import Streams
 
@@ -55,6 +54,7 @@ class Monitor:
         self.streams = Streams(
             self.loop, _open_log(bundle.get("log")), is_terminal=stdio["tty"], stdin_once=stdio.get("stdin_once", False) or self.is_exec
         )
+        self._requests = Requests(self)
         self.peers: list[Peer] = []
         self.phase = "created"
         self.pid = 0
@@ -80,14 +80,14 @@ class Monitor:
         self._greet(sockets.accept(self.listener))
 
     def _greet(self, connection: sockets.Socket) -> Peer:
-        peer = Peer(self.loop, connection, self._answer, self._engine_left)
+        peer = Peer(self.loop, connection, self._requests.answer, self._engine_left)
         self.peers.append(peer)
         return peer
 
     def _engine_left(self, peer: Peer) -> None:
         self.peers.remove(peer)
         if peer is self.control and self.phase in ("created", "ready"):
-            self._abort()
+            self.abort()
 
     def tell(self, event: dict[str, Any]) -> bool:
         """Tell every engine that wants to know; whether there was one."""
@@ -202,7 +202,7 @@ class Monitor:
         if self.bundle["stdio"]["stdin"]:
             self.streams.set_input(os.dup(master))
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         if self.is_exec:
             self._fork()
         else:
@@ -215,68 +215,19 @@ class Monitor:
             os.close(self.go)
             self.go = -1
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
         """It is not to start; what was begun ends."""
         self.failure = self.failure or {"message": "the start was given up", "hint": "", "exit_status": 125}
         self._withhold()
-        if self.pid and self.status is None:
+        if self.is_alive:
             os.kill(self.pid, signal.SIGKILL)
-
-    # --- requests ------------------------------------------------------------------------------------------------
-
-    def _answer(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
-        operation = str(request.get("op"))
-        reply: dict[str, Any] = {"reply": operation, "error": None}
-        try:
-            handler = _OPERATIONS[operation]
-            reply.update(handler(self, peer, request, descriptors) or {})
-        except KeyError as error:
-            reply["error"] = f"the request {operation!r} is unknown or lacks {error}"
-        except (OSError, TypeError, ValueError) as error:
-            reply["error"] = str(error)
-        peer.tell(reply)
-
-    def _do_go(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
-        if self.phase != "ready":
-            raise ValueError(f"it cannot start: it is {self.phase}")
-        self._let_go()
-
-    def _do_abort(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
-        if self.phase in ("created", "ready"):
-            self._abort()
-        elif self.pid and self.status is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-    def _do_attach(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
-        connection = sockets.Socket(fileno=descriptors.pop(0)) if descriptors else None
-        if connection is None:
-            raise ValueError("an attach request comes with the client's connection")
-        keys = str(request.get("detach_keys", "")).encode()
-        client = Client(connection, request["streams"], bool(request["framed"]), keys)
-        if self.phase in ("ended", "failed"):
-            client.close()
-            raise ValueError("the process has ended")
-        self.streams.attach(client, base64.b64decode(request.get("early") or ""))
-
-    def _do_resize(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
-        self.size = (int(request["rows"]), int(request["columns"]))
-        if self.terminal >= 0:
-            set_terminal_size(self.terminal, *self.size)
-
-    def _do_signal(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
-        """Safe by its number: until this monitor has reaped it, nobody else can have it."""
-        if not self.pid or self.status is not None:
-            raise ProcessLookupError("the process has ended" if self.pid else "the process has not begun")
-        os.kill(self.pid, int(request["signal"]))
-
-    def _do_subscribe(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        peer.is_subscribed = True
-        return self._do_state(peer, request, descriptors)
-
-    def _do_state(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        return {"phase": self.phase, "pid": self.pid, "started": self.started}
 
     # --- to the end ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has begun and not yet been reaped."""
+        return self.pid > 0 and self.status is None
 
     def wait_for_end(self) -> None:
         """Serve until the process has ended, or will never be."""
@@ -359,17 +310,6 @@ class Monitor:
         self.listener.close()
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.directory, "monitor.sock"))
-
-
-_OPERATIONS = {
-    "go": Monitor._do_go,
-    "abort": Monitor._do_abort,
-    "attach": Monitor._do_attach,
-    "resize": Monitor._do_resize,
-    "signal": Monitor._do_signal,
-    "subscribe": Monitor._do_subscribe,
-    "state": Monitor._do_state,
-}
 
 
 def _open_log(wish: dict[str, Any] | None) -> LogFile | None:
