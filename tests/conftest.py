@@ -56,6 +56,24 @@ def busybox(engine: TestEngine) -> TestEngine:
     return engine
 
 
+@pytest.fixture(scope="module")
+def module_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
+    """One engine with busybox for all tests of a module, warm: its processes are there before the first test is looked at."""
+    with TestEngine(tmp_path_factory.mktemp("shared") / "root") as engine:
+        engine.load_busybox()
+        engine.ok("network", "create", "warm")
+        engine.ok("run", "--rm", "--network", "warm", "busybox", "true")
+        engine.empty()
+        yield engine
+
+
+@pytest.fixture
+def shared(module_engine: TestEngine) -> Iterator[TestEngine]:
+    """The module's engine, from which everything but its image is removed after the test."""
+    yield module_engine
+    module_engine.empty()
+
+
 def _reap_orphans() -> None:
     """Collect what was orphaned to this process and has ended; what still runs is found by the check."""
     with contextlib.suppress(ChildProcessError):

@@ -11,7 +11,6 @@ engine and spawner are ended, and whatever they left on the host is an error.
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import signal
 import subprocess
@@ -21,9 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
-from pyke.drivers import ReconcilesNetworks
 from pyke.paths import Layout
-from pyke.plugins import Plugins
 from pyke.testing import leaks
 
 PATIENCE = 20.0  # seconds for a process to end
@@ -117,31 +114,20 @@ class TestEngine:
             return "\n--- engine.log\n" + "".join(file.readlines()[-lines:])
         return ""
 
+    def empty(self) -> None:
+        """Remove all containers and networks, and the volumes that nobody uses then: the next test finds an engine like new."""
+        self._remove_all()
+        self.ok("volume", "prune", "-a", "-f")
+
     def close(self) -> list[str]:
         """Remove all, end all, and return what is left on the host: a line for each thing. Idempotent."""
         if os.path.exists(self.layout.database):
             self._remove_all()
         processes = (("engine", self.engine_pid), ("spawner", self.spawner_pid))
         stubborn = [name for name, living in processes if not _end(living(), signal.SIGTERM, living)]
-        self._remove_networks()
-        self._remove_cgroups()
         marks = (self.layout.root, self.layout.tag) if self.layout.tag else (self.layout.root,)
         left = leaks.left_behind(self._before, marks)
         return [*(f"the {name}, which did not end on SIGTERM and was killed{self.log_tail()}" for name in stubborn), *left]
-
-    def _remove_networks(self) -> None:
-        """The default networks stay while an engine is away; this one will not come back, so no network is to be there any more."""
-        plugins = Plugins(self.layout)
-        for name in plugins.names("network"):
-            if plugins.implements("network", name, ReconcilesNetworks):
-                plugins.call("network", name, "reconcile", (), ())
-        plugins.close()
-
-    def _remove_cgroups(self) -> None:
-        """An engine keeps the empty cgroup below which its containers live, as every engine does; this one will not come back."""
-        for directory in (*glob.glob(f"{leaks.CGROUPS}/{self.layout.cgroup}"), *glob.glob(f"{leaks.CGROUPS}/*/{self.layout.cgroup}")):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
 
     def _remove_all(self) -> None:
         for lister, remover in ((("ps", "-aq"), ("rm", "-fv")), (("network", "ls", "-q", "-f", "type=custom"), ("network", "rm"))):
