@@ -16,6 +16,9 @@
     │   └── NameInUse
     ├── StartFailed           400   the container's process could not be started
     ├── NoSpace               507   the disk, an address pool or a table is full
+    ├── RegistryFailed        500   a registry answered with an error, or nonsense
+    │   ├── RegistryUnavailable     ... or not at all, or not now: it may go better a moment later
+    │   └── RegistryDenied    401   ... or wants (other) credentials
     ├── PluginFailed          500   a plugin crashed, lied or does not load
     │   ├── PluginTimeout           ... or did not answer in time
     │   └── PluginClash             two plugins bring a driver of one name
@@ -119,6 +122,24 @@ class NoSpace(PykeError):
     """A disk, an address pool or a limit of the engine is exhausted."""
 
     status = 507
+
+
+class RegistryFailed(PykeError):
+    """A registry refused a request, or answered with what is no answer."""
+
+
+class RegistryUnavailable(RegistryFailed):
+    """A registry cannot be reached or cannot answer now; `retry_after` is in seconds, 0 where it did not say."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class RegistryDenied(RegistryFailed):
+    """A registry wants credentials, or others."""
+
+    status = 401
 
 
 class PluginFailed(PykeError):

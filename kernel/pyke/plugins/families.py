@@ -5,6 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyke.drivers import NetworkDriver, ReconcilesNetworks, StorageDriver, VolumeDriver
+from pyke.registries import (
+    ChecksCredentials,
+    DeletesManifests,
+    ListsTags,
+    PushesImages,
+    RegistryClient,
+    SearchesImages,
+    TellsQuota,
+)
+
+REGISTRY = (RegistryClient, PushesImages, ListsTags, DeletesManifests, ChecksCredentials, SearchesImages, TellsQuota)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ FAMILIES = {
         Family("storage", "pyke_storage_drivers", "storage driver", (StorageDriver,), ("overlay", "erofs")),
         Family("volume", "pyke_volume_drivers", "volume driver", (VolumeDriver,), ("local", "sshfs"), shelf="storage"),
         Family("network", "pyke_network_drivers", "network driver", (NetworkDriver, ReconcilesNetworks), ("none", "host", "bridge")),
-        Family("registry", "pyke_registries", "registry client", (), ("distribution", "dockerhub")),
+        Family("registry", "pyke_registries", "registry client", REGISTRY, ("distribution", "dockerhub")),
         Family("runtime", "pyke_runtimes", "runtime"),
         Family("log", "pyke_log_drivers", "log driver"),
         Family("command", "pyke_commands", "command"),
