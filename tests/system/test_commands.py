@@ -61,7 +61,7 @@ def test_the_default_capabilities_are_docker_s(shared: TestEngine) -> None:
     assert facts["Seccomp"] == "2"
 
 
-@pytest.mark.parametrize(("command", "status"), [("exit 3", 3), ("sh -c 'kill -9 $$'", 137), ("true", 0), ("exit 255", 255)])
+@pytest.mark.parametrize(("command", "status"), [("exit 3", 3), ("sh -c 'kill -9 $$'; exit $?", 137), ("true", 0), ("exit 255", 255)])
 def test_the_exit_status_is_the_command_s(shared: TestEngine, command: str, status: int) -> None:
     assert shared.pyke("run", "--rm", "busybox", "sh", "-c", command).status == status
 
