@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pyke.engine import mounts
 from pyke.engine.borders import host_errors
 from pyke.engine.identifiers import check_name, new_id
+from pyke.engine.signals import signal_number
 from pyke.errors import InvalidRequest
 from pyke.model import Caller, Container, ContainerSpec, Image
 
@@ -43,6 +44,8 @@ def _plan(engine: Engine, spec: ContainerSpec, image: Image, id: str, name: str)
     """Decide all that can be decided before anything is touched."""
     argv = resolve_argv(spec, image)
     spec = _normalised(engine, spec)
+    if spec.stop_signal:
+        signal_number(spec.stop_signal)
     engine.networks.resolve(spec)  # unknown networks and impossible wishes are told now, not at the start
     return Container(
         id=id,

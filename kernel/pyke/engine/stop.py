@@ -6,9 +6,10 @@ import contextlib
 import signal as signals
 from typing import TYPE_CHECKING
 
-from pyke.engine import restarts
-from pyke.errors import Conflict, InvalidRequest, NotModified, PykeError, StartFailed
-from pyke.model import Caller, Container
+from pyke.engine import endings, restarts
+from pyke.engine.signals import signal_number, stop_signal
+from pyke.errors import Conflict, NotModified, PykeError, StartFailed
+from pyke.model import Caller, Container, Request
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -17,42 +18,31 @@ KILL_AGAIN = 10  # seconds after which SIGKILL is sent once more
 KILL_TIMEOUT = 30.0  # seconds; a process that survives SIGKILL longer than this is stuck in the kernel
 
 
-def signal_number(text: str) -> int:
-    """A signal by name ("TERM", "sigterm", "RTMIN+3") or number."""
-    name = text.upper().removeprefix("SIG")
-    if name.isdigit() and 0 < int(name) <= signals.SIGRTMAX:
-        return int(name)
-    base, _, offset = name.partition("+")
-    if base == "RTMIN" and (offset.isdigit() or not offset):
-        return signals.SIGRTMIN + int(offset or 0)
-    try:
-        return signals.Signals[f"SIG{name}"].value
-    except KeyError as error:
-        raise InvalidRequest(f"Invalid signal: {text}", hint="pyke kill --signal TERM CONTAINER") from error
-
-
-def stop(engine: Engine, container: Container, *, timeout: int | None, signal: str, caller: Caller) -> None:
+def stop(engine: Engine, container: Container, *, timeout: int | None, signal: str, caller: Caller, action: str = "stop") -> None:
     """Send the container's stop signal, wait, and kill it if that did not help. `NotModified` if it does not run."""
     engine.authorize(caller, "container.stop", container.id, container.spec)
-    number = signal_number(signal or container.spec.stop_signal or container.image_config.stop_signal or "TERM")
-    container = _mark(engine, container)
+    number = signal_number(signal) if signal else stop_signal(container)
+    container = _mark(engine, container, endings.asked(action, number, caller))
     engine.hooks.container_stopping(container, number)
-    if timeout is None:
-        timeout = engine.settings.stop_timeout if container.spec.stop_timeout is None else container.spec.stop_timeout
-    end(engine, container, number, timeout)
+    end(engine, container, number, patience(engine, container) if timeout is None else timeout)
     engine.events.publish("container", "stop", container.id, **engine.attributes(container))
 
 
-def _mark(engine: Engine, container: Container) -> Container:
-    """Remember that somebody wants it to stay down."""
+def patience(engine: Engine, container: Container) -> int:
+    """Seconds that a container has to end by itself; -1: all the time that it wants."""
+    return engine.settings.stop_timeout if container.spec.stop_timeout is None else container.spec.stop_timeout
+
+
+def _mark(engine: Engine, container: Container, request: Request) -> Container:
+    """Remember that somebody wants it to stay down, and who."""
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
         if container.state.status == "restarting":
-            restarts.cancel(engine, container)
+            restarts.cancel(engine, container, request)
             raise NotModified(f"container {container.name} is not running; its restart is cancelled")
         if not container.state.is_running:
             raise NotModified(f"container {container.name} is not running")
-        return engine.containers.put_state(container, manually_stopped=True)
+        return engine.containers.put_state(container, manually_stopped=True, request=request)
 
 
 def end(engine: Engine, container: Container, signal: int, timeout: int) -> None:
@@ -96,10 +86,11 @@ def kill(engine: Engine, container: Container, *, signal: str, caller: Caller) -
         raise Conflict(
             f"Cannot kill container: {container.name}: Container {container.id} is not running", hint=f"pyke start {container.name}"
         )
-    own = signal_number(container.spec.stop_signal or container.image_config.stop_signal or "TERM")
-    if number in (signals.SIGKILL, own):
-        with engine.locks.of("container", container.id):
-            container = engine.containers.put_state(engine.containers.get(container.id), manually_stopped=True)
+    with engine.locks.of("container", container.id):
+        container = engine.containers.get(container.id)
+        is_stopped = container.state.manually_stopped or number in (signals.SIGKILL, stop_signal(container))
+        request = endings.asked("kill", number, caller)
+        container = engine.containers.put_state(container, manually_stopped=is_stopped, request=request)
     if number == signals.SIGKILL:
         end(engine, container, number, timeout=KILL_AGAIN)
     else:
@@ -112,7 +103,7 @@ def restart(engine: Engine, container: Container, *, timeout: int | None, signal
     from pyke.engine import start
 
     try:
-        stop(engine, container, timeout=timeout, signal=signal, caller=caller)
+        stop(engine, container, timeout=timeout, signal=signal, caller=caller, action="restart")
     except NotModified:
         engine.containers.get(container.id)
     start.start(engine, engine.containers.get(container.id), caller=caller)
