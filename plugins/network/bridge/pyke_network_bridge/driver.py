@@ -101,13 +101,12 @@ class BridgeDriver(NetworkDriver):
     def attach(self, network: Network, endpoint: Endpoint, namespace: str) -> Endpoint:
         veth = self._names.veth(endpoint)
         connected = replace(endpoint, host_interface=veth, mac=endpoint.mac or mac_address(endpoint.ipv4))
-        published = list(endpoint_elements(endpoint))
         try:
+            self._restore(network)
             with netlink.opened(namespace) as inside:
                 self._make_pair(network, connected, inside)
                 netlink.inside(inside, lambda: _configure(connected))
-            if published:
-                self._firewall.publish(published, network_elements(network, network.interface))
+            self._firewall.publish(endpoint_elements(endpoint), network_elements(network, network.interface))
         except BaseException:
             with contextlib.suppress(Exception):
                 self._delete_pair(veth)
@@ -122,16 +121,25 @@ class BridgeDriver(NetworkDriver):
             self._sweeper.delete_later(veth)  # the kernel is about to do it
         self._firewall.discard(endpoint_elements(endpoint))
 
+    def _restore(self, network: Network) -> None:
+        """Make a bridge again that somebody deleted: this container is not to pay for it. The others come back to it with `reconcile`."""
+        if not netlink.exists(network.interface):
+            with self._lock, Netlink() as host:
+                self._make_bridge(network, host)
+
     def _make_pair(self, network: Network, endpoint: Endpoint, inside: int) -> None:
         options, veth = BridgeOptions.of(network), endpoint.host_interface
         with Netlink() as host:
             host.add_pair(
                 veth, bridge=network.interface, peer=endpoint.interface, peer_address=endpoint.mac, peer_namespace=inside, mtu=options.mtu
             )
-            if not options.inter_container:
-                host.isolate_port(veth)
-            if sysctl.is_set("bridge/bridge-nf-call-iptables"):
-                host.allow_hairpin(veth)  # br_netfilter: what a container sends to its own published port stays on the bridge
+            self._set_up_port(network, veth, host)
+
+    def _set_up_port(self, network: Network, veth: str, host: Netlink) -> None:
+        if not BridgeOptions.of(network).inter_container:
+            host.isolate_port(veth)
+        if sysctl.is_set("bridge/bridge-nf-call-iptables"):
+            host.allow_hairpin(veth)  # br_netfilter: what a container sends to its own published port stays on the bridge
 
     def _delete_pair(self, veth: str) -> None:
         if netlink.exists(veth):
@@ -150,8 +158,22 @@ class BridgeDriver(NetworkDriver):
                 if not netlink.exists(network.interface):
                     done.append(f"bridge {network.interface} of network {network.name}: made again")
                 self._make_bridge(network, host)
+            done += self._rejoin(whole, endpoints, host)
             if self._firewall.replace(elements) if elements else self._firewall.remove():
                 done.append(f"table inet {self._firewall.table}: {'put right' if elements else 'removed'}")
+        return done
+
+    def _rejoin(self, networks: Sequence[Network], endpoints: Sequence[Endpoint], host: Netlink) -> list[str]:
+        """Put pairs back on a bridge that was deleted under them and made again."""
+        by_id = {network.id: network for network in networks}
+        loose = {link.name for link in host.links() if not link.has_master}
+        done = []
+        for endpoint in endpoints:
+            veth, network = self._names.veth(endpoint), by_id.get(endpoint.network)
+            if network and veth in loose:
+                host.set_master(veth, network.interface)
+                self._set_up_port(network, veth, host)
+                done.append(f"veth {veth}: put back on {network.interface}")
         return done
 
     def _sweep(self, networks: Sequence[Network], endpoints: Sequence[Endpoint], host: Netlink) -> list[str]:

@@ -1,8 +1,8 @@
 """The packet filter: one nftables table an engine, whose rules never change; networks and ports are elements of its sets and maps.
 
 So a packet's way costs the same with one network and with a hundred, and publishing a port is one element. Every change is one
-transaction of nft(8), which the kernel takes as a whole or not at all, and which first lays the table again: a host whose firewall
-was flushed heals with the next change.
+transaction of nft(8), which the kernel takes as a whole or not at all. What the table holds is remembered here too: a host whose
+firewall was flushed heals with the next container that is attached.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import ipaddress
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pyke.api import Endpoint, Network, PykeError
+from pyke_network_bridge import tables
 from pyke_network_bridge.options import BridgeOptions
 
 NFT_SEARCH_PATH = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin"
@@ -143,39 +145,53 @@ def endpoint_elements(endpoint: Endpoint) -> Iterator[Element]:
 
 
 class Firewall:
-    """The table of one engine."""
+    """The table of one engine. Safe to use from several threads."""
 
     def __init__(self, table: str) -> None:
         self.table = table
+        self._lock = threading.Lock()
+        self._held: dict[Element, None] = {}  # in the order in which they came
 
     def add(self, elements: Iterable[Element]) -> None:
-        """Lay the table where it is missing or was changed, and add elements; those that are there already are fine."""
-        self._run(TABLE.format(table=self.table) + self._lines("add", elements))
+        """Lay the table, and add elements; those that are there already are fine."""
+        with self._lock:
+            self._add(list(elements))
 
     def publish(self, ports: Iterable[Element], network: Iterable[Element]) -> None:
-        """Add ports; where that fails because the table was flushed, it is laid again with what it has to know about their network."""
+        """Add ports; a table that somebody flushed is laid again, with all that it held and with what it has to know of their network."""
         wanted = list(ports)
-        if not self._try(self._lines("add", wanted)):
-            self.add([*network, *wanted])
+        with self._lock:
+            if tables.exists(self.table) and (not wanted or self._try(self._lines("add", wanted))):
+                self._held |= dict.fromkeys(wanted)
+            else:
+                self._add([*self._held, *network, *wanted])
 
     def discard(self, elements: Iterable[Element]) -> None:
         """Take elements away; one that is gone, or that belongs to somebody else by now, is fine."""
         wanted = list(elements)
-        if wanted and not self._try(self._withdrawal(wanted)):
+        with self._lock:
             for element in wanted:
-                self._try(self._withdrawal([element]))
+                self._held.pop(element, None)
+            if wanted and not self._try(self._withdrawal(wanted)):
+                for element in wanted:
+                    self._try(self._withdrawal([element]))
 
     def replace(self, elements: Iterable[Element]) -> bool:
         """Make the table hold exactly these elements; say whether it did not before."""
-        before = self.listing()
-        self._run(self._gone() + TABLE.format(table=self.table) + self._lines("add", elements))
-        return before != self.listing()
+        wanted = list(elements)
+        with self._lock:
+            before = self.listing()
+            self._run(self._gone() + TABLE.format(table=self.table) + self._lines("add", wanted))
+            self._held = dict.fromkeys(wanted)
+            return before != self.listing()
 
     def remove(self) -> bool:
         """Delete the table; say whether there was one."""
-        existed = bool(self.listing())
-        self._run(self._gone())
-        return existed
+        with self._lock:
+            existed = bool(self.listing())
+            self._run(self._gone())
+            self._held.clear()
+            return existed
 
     def is_empty(self) -> bool:
         """Whether no network is left in the table."""
@@ -184,6 +200,10 @@ class Firewall:
     def listing(self) -> str:
         """The table as nft prints it, "" where there is none."""
         return self._list("table", "")
+
+    def _add(self, elements: list[Element]) -> None:
+        self._run(TABLE.format(table=self.table) + self._lines("add", elements))
+        self._held |= dict.fromkeys(elements)
 
     def _gone(self) -> str:
         return f"add table inet {self.table}\ndelete table inet {self.table}\n"
@@ -212,7 +232,7 @@ class Firewall:
 def check_installed() -> None:
     """`PykeError` where there is no nft(8)."""
     if shutil.which("nft", path=NFT_SEARCH_PATH) is None:
-        raise PykeError("the program nft is not installed, which the network driver \"bridge\" needs", hint="apt-get install nftables")
+        raise PykeError('the program nft is not installed, which the network driver "bridge" needs', hint="apt-get install nftables")
 
 
 def _nft(arguments: list[str], script: str = "") -> subprocess.CompletedProcess[str]:

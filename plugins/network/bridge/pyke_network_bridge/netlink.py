@@ -29,10 +29,11 @@ IFA_F_NODAD = 0x02
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface: its name, and the word that somebody wrote on it."""
+    """An interface: its name, the word that somebody wrote on it, and whether it is a port of another."""
 
     name: str
     alias: str
+    has_master: bool = False
 
 
 class Netlink:
@@ -47,7 +48,10 @@ class Netlink:
 
     def links(self) -> list[Link]:
         """Every interface of the namespace."""
-        return [Link(each.get_attr("IFLA_IFNAME"), each.get_attr("IFLA_IFALIAS") or "") for each in self._socket.get_links()]
+        return [
+            Link(each.get_attr("IFLA_IFNAME"), each.get_attr("IFLA_IFALIAS") or "", bool(each.get_attr("IFLA_MASTER")))
+            for each in self._socket.get_links()
+        ]
 
     def routed(self) -> list[str]:
         """Every destination that the namespace has an address in or a route to, in CIDR notation."""
@@ -77,6 +81,11 @@ class Netlink:
         """Write a word of ours on an interface, for whoever cleans up."""
         with _translated(f"mark {name}"):
             self._socket.link("set", index=index_of(name), ifalias=alias)
+
+    def set_master(self, name: str, bridge: str) -> None:
+        """Make an interface a port of a bridge."""
+        with _translated(f"put {name} on {bridge}"):
+            self._socket.link("set", index=index_of(name), master=index_of(bridge))
 
     def set_up(self, name: str) -> None:
         with _translated(f"bring up {name}"):

@@ -34,7 +34,7 @@ class BridgeOptions:
             raise InvalidRequest(f"invalid bridge name {name!r} for network {network.name}: at most 15 letters, digits, '_', '.', '-'")
         for key in options:
             if key.startswith(PREFIX) and key.removeprefix(PREFIX) not in KNOWN:
-                raise InvalidRequest(f"the network driver \"bridge\" does not know the option {key} of network {network.name}")
+                raise InvalidRequest(f'the network driver "bridge" does not know the option {key} of network {network.name}')
         return cls(
             name=name,
             is_default=_flag(options, PREFIX + "default_bridge", False),

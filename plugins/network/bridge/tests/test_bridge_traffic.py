@@ -245,17 +245,44 @@ def test_ipv6(site: Site) -> None:
         assert ask(site.host.outside, UPLINK, 8080) == OUTSIDE
 
 
-def test_a_flushed_firewall_heals_with_the_next_port_and_with_reconcile(site: Site) -> None:
+@pytest.mark.parametrize("ports", [(), (PublishedPort(80, "tcp", "0.0.0.0", 8081),)], ids=["without ports", "with a port"])
+def test_a_flushed_firewall_heals_with_the_next_container(site: Site, ports: tuple[PublishedPort, ...]) -> None:
+    """And for all: the ports, walls and masquerades of those that run already come back with it."""
+    network, apart = site.network("n"), site.network("apart")
+    one, first = site.container(network, 2, (PublishedPort(80, "tcp", "0.0.0.0", 8080),))
+    stranger, other = site.container(apart, 9)
+    site.host.run("nft", "flush", "ruleset")
+    two, second = site.container(network, 3, ports)
+    with answering(one, 80), answering(two, 80):
+        assert ask(site.host.outside, UPLINK, 8080) == OUTSIDE
+        assert ask(site.host.outside, UPLINK, 8081) == (OUTSIDE if ports else "")
+        assert ask(stranger, plain(first.ipv4), 80) == ""
+    _, third = site.container(apart, 10)
+    assert site.driver.reconcile([network, apart], [first, other, second, third]) == []
+
+
+def test_a_flushed_firewall_heals_with_reconcile(site: Site) -> None:
     network = site.network("n")
     one, first = site.container(network, 2, (PublishedPort(80, "tcp", "0.0.0.0", 8080),))
     site.host.run("nft", "flush", "ruleset")
-    two, second = site.container(network, 3, (PublishedPort(80, "tcp", "0.0.0.0", 8081),))
-    with answering(one, 80), answering(two, 80):
-        assert ask(site.host.outside, UPLINK, 8081) == OUTSIDE
+    with answering(one, 80):
         assert ask(site.host.outside, UPLINK, 8080) == ""
-        assert site.driver.reconcile([network], [first, second]) == ["table inet pyke_c0ffee: put right"]
+        assert site.driver.reconcile([network], [first]) == ["table inet pyke_c0ffee: put right"]
         assert ask(site.host.outside, UPLINK, 8080) == OUTSIDE
-        assert site.driver.reconcile([network], [first, second]) == []
+
+
+def test_a_deleted_bridge_comes_back_with_the_next_container_and_with_reconcile_for_all(site: Site) -> None:
+    network = site.network("n")
+    one, first = site.container(network, 2)
+    site.host.run("ip", "link", "delete", network.interface)
+    two, second = site.container(network, 3)
+    with answering(site.host.outside, 80):
+        eventually(lambda: ask(two, OUTSIDE, 80) == UPLINK)  # the kernel may take a second to believe in the new bridge's carrier
+    with answering(one, 80):
+        assert ask(two, plain(first.ipv4), 80) == ""
+        (line,) = site.driver.reconcile([network], [first, second])
+        assert line.endswith(f"put back on {network.interface}")
+        eventually(lambda: ask(two, plain(first.ipv4), 80) == plain(second.ipv4))
 
 
 def test_a_rebooted_host_gets_its_networks_back(site: Site) -> None:
@@ -317,5 +344,3 @@ def test_no_program_is_started_for_a_container_without_ports(site: Site) -> None
 
 def last_pid() -> int:
     return int(Path("/proc/sys/kernel/ns_last_pid").read_text())
-
-
