@@ -16,6 +16,8 @@ from pyke.runtime import linux
 from pyke.runtime.options import Options
 from pyke.runtime.root import Root
 
+PROC_ROOT_INODE = 1  # of the root of every proc file system
+
 #: Files of /proc that may be replaced: they tell of resources, and nothing acts on them (lxcfs brings such files).
 REPLACEABLE_IN_PROC = frozenset(
     "/proc/" + name for name in "cpuinfo diskstats loadavg meminfo net/dev slabinfo stat swaps sys/kernel/ns_last_pid uptime".split()
@@ -216,7 +218,14 @@ def attach(mount: int, root: Root, path: str, *, is_directory: bool, follow: boo
         linux.move_mount(mount, target)
     finally:
         os.close(target)
+    if os.path.normpath("/" + path.lstrip("/")) == "/proc" and not _is_whole_proc(mount):
+        raise StartFailed("/proc cannot be mounted because it is not of type proc", hint="pyke run -v NAME:/data IMAGE")
     verify(mount, root, path)
+
+
+def _is_whole_proc(mount: int) -> bool:
+    """A volume in the place of /proc would have init, and every program that trusts it, read and write a forgery (CVE-2019-19921)."""
+    return linux.filesystem_magic(mount) == linux.PROC_SUPER_MAGIC and os.fstat(mount).st_ino == PROC_ROOT_INODE
 
 
 def _target(root: Root, path: str, is_directory: bool, follow: bool) -> int:
@@ -242,7 +251,11 @@ def verify(mount: int, root: Root, path: str) -> None:
 
 def null_device(root: Root) -> int:
     """The container's /dev/null, verified to be the null device, as a mount that can be cloned."""
-    fd = root.open("/dev/null", follow=False)
+    try:
+        fd = root.open("/dev/null", follow=False)
+    except OSError as error:
+        message = f"/dev/null in the container, which files of /proc are to be hidden under, cannot be opened: {error.strerror}"
+        raise StartFailed(message, hint="pyke run -v /dev:/dev IMAGE") from error
     status = os.fstat(fd)
     if not stat.S_ISCHR(status.st_mode) or status.st_rdev != os.makedev(1, 3):
         raise StartFailed("/dev/null in the container is not the null device, which files of /proc are to be hidden under")
