@@ -387,13 +387,16 @@ def test_200_megabytes_through_a_client_that_reads_slowly_at_times(house: House)
     assert house.ended("a").code == 0
 
 
-def test_a_client_that_stops_reading_is_let_go(house: House) -> None:
-    stopped, other = Terminal(), Terminal(framed=False, streams=("stdout",))
-    house.start(house.bundle("a", "seq 1000000; echo end", log={"driver": "none"}), stopped.request, other.request)
+def test_a_client_that_stops_reading_loses_nothing_and_stalls_nobody(house: House) -> None:
+    stopped, other = Terminal(framed=False, streams=("stdout",)), Terminal(framed=False, streams=("stdout",))
+    house.start(house.bundle("a", "seq 3000000; echo end", log={"driver": "none"}), stopped.request, other.request)
     begin = time.monotonic()
-    assert other.read_all().endswith(b"1000000\nend\n")
+    seen = other.read_all()
+    assert seen.endswith(b"3000000\nend\n")
     assert house.ended("a").code == 0
     assert time.monotonic() - begin < 15
+    assert stopped.read_all() == seen
+    assert not list(Path(house.layout.container_directory("a")).glob("spool*"))
 
 
 def test_stdin_that_nobody_reads_blocks_nobody(house: House) -> None:

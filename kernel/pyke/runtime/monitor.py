@@ -23,7 +23,7 @@ from pyke.runtime.stdio import Stdio, set_terminal_size
 from pyke.runtime.streams import Streams
 
 DRAIN = 2.0  # seconds that processes which outlive the container's first one may keep its pipes open, as Docker
-LINGER = 60.0  # seconds for which a client may pause while it reads what was printed before the end
+LINGER = 86400.0  # seconds for which a client may pause while it reads what was printed before the end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ class Monitor:
         self.loop = Loop()
         stdio = bundle["stdio"]
         self.streams = Streams(
-            self.loop, _open_log(bundle.get("log")), is_terminal=stdio["tty"], stdin_once=stdio.get("stdin_once", False) or self.is_exec
+            self.loop,
+            _open_log(bundle.get("log")),
+            is_terminal=stdio["tty"],
+            stdin_once=stdio.get("stdin_once", False) or self.is_exec,
+            spools="" if self.is_exec else os.path.dirname(bundle["exit_record"]),
         )
         self._requests = Requests(self)
         self.peers: list[Peer] = []

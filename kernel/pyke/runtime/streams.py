@@ -1,7 +1,8 @@
 """A container's stdio: what it prints goes to its log and then to everybody attached, what they type goes to it.
 
-Nobody can stall anybody for good. A client that reads slowly holds the container back, as a slow terminal would, so that nothing is
-lost; one that has stopped reading is let go. A container that does not read its stdin makes the monitor stop reading its clients.
+Nobody can stall a container for good. A client that reads a little more slowly holds the container back, so that nothing is lost; for one
+that has all but stopped reading what it misses is spooled. An exec has no other reader than its client, and waits for it. A container
+that does not read its stdin makes the monitor stop reading its clients. (docs/decisions/0201-a-slow-reader-is-spooled.md)
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import fcntl
 import os
 import time
 
-from pyke.runtime.clients import STALL, Client
+from pyke.runtime.clients import Client
 from pyke.runtime.loop import IN, OUT, Loop, now
 
 CHUNK = 256 * 1024  # bytes read at once
@@ -19,6 +20,11 @@ MUCH = 2048  # bytes at once that a person does not print
 INPUT_FULL = 64 * 1024  # bytes that the container has not read of its stdin
 FIONREAD = 0x541B  # asm-generic/ioctls.h
 STALL_CHECK = 0.5  # seconds between looks at clients that hold the container back
+PACE = 1024 * 1024  # bytes a second; who reads less, while the container is held back, is spooled
+TERMINAL_PACE = 1  # the same for a terminal, where a program that prints too much is best held back: ^C is to be seen to work
+PATIENCE = 10.0  # seconds for which a client whose spool is full may hold the container back without reading a byte
+TERMINAL_BUFFER = 64 * 1024  # bytes that a terminal may hold besides those that FIONREAD counts (tty_buffer.c)
+CUT = b"\r\npyke: the output is cut off here: too much of it was waiting for this client, which did not read\r\n"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +114,7 @@ class Output:
             return None
         except OSError:
             return b""
-        self.owed -= len(chunk)
+        self.owed = max(0, self.owed - len(chunk))
         self._flows_since = now() if MUCH <= len(chunk) < CHUNK else 0.0
         return chunk
 
@@ -116,10 +122,11 @@ class Output:
 class Streams:
     """Connects a container's stdio with its log and its clients."""
 
-    __slots__ = ("_clients", "_input", "_is_held", "_is_terminal", "_log", "_loop", "_outputs", "_stdin_once")
+    __slots__ = ("_clients", "_input", "_is_held", "_is_terminal", "_log", "_loop", "_outputs", "_spools", "_stdin_once")
 
-    def __init__(self, loop: Loop, log: LogFile | None, *, is_terminal: bool, stdin_once: bool) -> None:
-        self._loop, self._log, self._is_terminal, self._stdin_once = loop, log, is_terminal, stdin_once
+    def __init__(self, loop: Loop, log: LogFile | None, *, is_terminal: bool, stdin_once: bool, spools: str) -> None:
+        """`spools` is the directory for what clients do not read; "" lets the process wait for them."""
+        self._loop, self._log, self._is_terminal, self._stdin_once, self._spools = loop, log, is_terminal, stdin_once, spools
         self._input: Input | None = None
         self._outputs: list[Output] = []
         self._clients: list[Client] = []
@@ -139,7 +146,7 @@ class Streams:
 
     def _arm_outputs(self) -> None:
         for output in self._outputs:
-            if self._is_held:
+            if self._is_held and not output.owed:
                 self._loop.forget(output.descriptor)
             else:
                 self._loop.watch(output.descriptor, IN, lambda events, output=output: self._printed(output))  # type: ignore[misc]
@@ -164,10 +171,9 @@ class Streams:
             self._log.finish(output.name)
 
     def _hold(self) -> None:
-        """Stop reading the container while a client is full, go on when none is."""
-        is_held = any(client.is_full for client in self._clients)
-        if is_held != self._is_held:
-            self._is_held = is_held
+        """Stop reading the container while a client is full, go on when none is. What was printed before its end is read in any case."""
+        was_held, self._is_held = self._is_held, any(client.is_full for client in self._clients)
+        if was_held or self._is_held:
             self._arm_outputs()
 
     # who is attached
@@ -262,15 +268,27 @@ class Streams:
     # the end
 
     def check_stalled(self) -> float | None:
-        """Let go of clients that have stopped reading; return seconds until this should be asked again, None for no need."""
-        for client in [each for each in self._clients if each.is_full and each.idle() > STALL]:
-            self._leave(client)
+        """See to clients that hold the container back; return seconds until this should be asked again, None for no need."""
+        if self._is_held and self._spools:
+            for client in [each for each in self._clients if each.is_full]:
+                self._relieve(client)
+            self._hold()
         return STALL_CHECK if self._is_held else None
+
+    def _relieve(self, client: Client) -> None:
+        """Spool for a client that is slow. One that does not empty its spool either hears, when it reads on, where it was cut off."""
+        if not client.is_spooled:
+            if client.is_slow(TERMINAL_PACE if self._is_terminal else PACE):
+                client.spool(self._spools)
+        elif client.idle() > PATIENCE:
+            client.send(2 if 2 in client.wants else 1, CUT)
+            self._finish(client)
 
     def process_ended(self) -> None:
         """Note what is owed to the readers: what was in the pipes when the process ended."""
         for output in self._outputs:
-            output.owed = output.waiting()
+            output.owed = output.waiting() + (TERMINAL_BUFFER if self._is_terminal else 0)
+        self._arm_outputs()
 
     @property
     def has_outputs(self) -> bool:
@@ -278,7 +296,7 @@ class Streams:
 
     @property
     def is_owed(self) -> bool:
-        return any(output.owed > 0 for output in self._outputs)
+        return any(output.owed and output.waiting() for output in self._outputs)
 
     def close(self) -> None:
         """No more is read; the log is complete."""
