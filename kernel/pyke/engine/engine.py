@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pyke.engine import exits, recover
 from pyke.engine.containers import Containers
 from pyke.engine.events import Events
+from pyke.engine.health import HealthChecks
 from pyke.engine.identifiers import new_id
 from pyke.engine.images import Images
 from pyke.engine.locks import Locks
@@ -50,8 +51,10 @@ class Engine:
         self.volumes = Volumes(self)
         self.images = Images(self)
         self.containers = Containers(self)
+        self.health = HealthChecks(self)
         self.started = time.time_ns()
         self.is_stopping = False
+        self.awaited_restarts: set[str] = set()  # containers whose restart a timer of this engine will do
         self._recovered = threading.Event()
         self._endings = concurrent.futures.ThreadPoolExecutor(ENDING_THREADS, thread_name_prefix="pyke-exit")
         self.monitors.on_exit = self._ended
@@ -108,6 +111,7 @@ class Engine:
         self.is_stopping = True
         self._recovered.wait(RECOVERY_DEADLINE)
         self.hooks.engine_stopping()
+        self.health.close()
         self._endings.shutdown(wait=True, cancel_futures=False)
         self.networks.close()
         if not self.containers.monitors:

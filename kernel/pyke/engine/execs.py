@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pyke.model import Caller, Container, Exec, ExecSpec
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
+END_DEADLINE = 10.0  # seconds that a process may take to end after its streams
 KEPT_AFTER_THE_END = 1000  # execs whose exit code is still told; Docker forgets them after a while too
 
 
@@ -34,6 +36,10 @@ class Execs:
     def create(self, container: Container, spec: ExecSpec, *, caller: Caller) -> str:
         """Register a command to be run in a running container, and return its ID."""
         self.engine.authorize(caller, "container.exec", container.id, container.spec)
+        return self.register(container, spec)
+
+    def register(self, container: Container, spec: ExecSpec) -> str:
+        """`create`, for the engine itself."""
         if not spec.command or not spec.command[0]:
             raise InvalidRequest("No exec command specified", hint=f"pyke exec {container.name} COMMAND")
         _check_running(container)
@@ -66,14 +72,19 @@ class Execs:
         self, id: str, client: socket.socket | None, *, early: bytes = b"", framed: bool = True, detach_keys: str = "", caller: Caller
     ) -> None:
         """Run it, with a client's connection for its streams, or without one. `StartFailed` if the command cannot be started."""
+        container = self.engine.containers.get(self.get(id).container)
+        self.engine.authorize(caller, "container.exec", container.id, container.spec)
+        self.run(id, client, early=early, framed=framed, detach_keys=detach_keys)
+
+    def run(self, id: str, client: socket.socket | None, *, early: bytes = b"", framed: bool = True, detach_keys: str = "") -> None:
+        """`start`, for the engine itself."""
         exec = self._claim(self.get(id))
         container = self.engine.containers.get(exec.container)
-        self.engine.authorize(caller, "container.exec", container.id, container.spec)
         clients = [_wish(exec.spec, client, early, framed, detach_keys)] if client is not None else []
         try:
             _check_running(container)
             monitor = self.engine.monitors.launch(self._bundle(container, exec), clients)
-            self._run(exec, monitor)
+            self._launch(exec, monitor)
         except PykeError as error:
             self._ended(exec.id, ExitRecord(error.exit_status if isinstance(error, StartFailed) else 126))
             raise
@@ -88,7 +99,7 @@ class Execs:
             self._execs[exec.id] = replace(exec, is_running=True)
             return exec
 
-    def _run(self, exec: Exec, monitor: Monitor) -> None:
+    def _launch(self, exec: Exec, monitor: Monitor) -> None:
         with self._guard:
             self._monitors[exec.id] = monitor  # a client may ask for the end of a quick command before its start is known here
         try:
@@ -119,6 +130,21 @@ class Execs:
             "exit_record": os.path.join(directory, "exit.json"),
             "wake": None,
         }
+
+    def wait(self, id: str, timeout: float = END_DEADLINE) -> int:
+        """The exit code of one whose streams have ended. `PykeError` if it does not end within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while (code := self.get(id).exit_code) is None:
+            if time.monotonic() > deadline:
+                raise PykeError(f"exec {id[:12]} did not end {timeout:.0f} s after its streams", hint="pyke ps")
+            time.sleep(0.01)
+        return code
+
+    def kill(self, id: str) -> None:
+        """End its process, and return when it has ended. Idempotent."""
+        monitor = self._monitors.get(id)
+        if monitor is not None:
+            monitor.abort()
 
     def resize(self, id: str, rows: int, columns: int) -> None:
         exec = self.get(id)

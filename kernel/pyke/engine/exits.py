@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyke.engine import remove, restarts
+from pyke.engine import endings, remove, restarts
 from pyke.engine.waits import Exit
 from pyke.errors import PykeError
 from pyke.model import Container
@@ -27,12 +27,10 @@ def handle(engine: Engine, id: str, record: ExitRecord) -> None:
             return
         with engine.state.intent("container.exit", id):
             container = _settle(engine, container, record)
-        decision = restarts.decide(engine, container)
-        if decision is not None:
-            container = engine.containers.put_state(container, status="restarting")
+        container = restarts.decide(engine, container)
     _tell(engine, container, record)
-    if decision is not None:
-        restarts.schedule(engine, container.id, decision)
+    if container.state.status == "restarting":
+        restarts.schedule(engine, container)
     elif container.spec.auto_remove:
         remove.after_exit(engine, container)
 
@@ -41,6 +39,7 @@ def _settle(engine: Engine, container: Container, record: ExitRecord) -> Contain
     """Give back what only a running container holds, and record how it ended."""
     engine.containers.monitors.pop(container.id, None)
     engine.containers.execs.container_ended(container.id)
+    engine.health.end(container.id)
     try:
         engine.networks.detach(container)
     except PykeError as error:
@@ -52,8 +51,9 @@ def _settle(engine: Engine, container: Container, record: ExitRecord) -> Contain
         pid=0,
         exit_code=record.code,
         oom_killed=record.oom_killed,
-        error=record.error,
+        error=endings.reason(container, record),
         finished_at=record.time or time.time_ns(),
+        ending=endings.of_run(container, record),
     )
     return engine.containers.put(replace(container, state=state, endpoints=engine.networks.released(container)))
 
@@ -64,7 +64,7 @@ def _tell(engine: Engine, container: Container, record: ExitRecord) -> None:
         engine.events.publish("container", "oom", container.id, **attributes)
     engine.events.publish("container", "die", container.id, **attributes, exitCode=str(record.code))
     engine.hooks.container_exited(container)
-    engine.containers.waits.exited(container.id, Exit(record.code, record.error))
+    engine.containers.waits.exited(container.id, Exit(record.code, container.state.error))
 
 
 def handle_logged(engine: Engine, id: str, record: ExitRecord) -> None:

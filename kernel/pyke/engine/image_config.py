@@ -121,6 +121,7 @@ def _health(value: Any, what: str) -> HealthCheck | None:
         timeout=as_integer(data.get("Timeout"), what) / NANOSECONDS,
         start_period=as_integer(data.get("StartPeriod"), what) / NANOSECONDS,
         retries=as_integer(data.get("Retries"), what),
+        start_interval=as_integer(data.get("StartInterval"), what) / NANOSECONDS,
     )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyke.recover")
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
 
 def adopt(engine: Engine) -> None:
     """Take over every container whose process may be alive. Quick: it is all that `ps` has to wait for."""
@@ -44,6 +46,7 @@ def _adopt(engine: Engine, container: Container) -> None:
             started = replace(container.state, status="running", pid=condition["pid"], started_at=condition["started"], finished_at=0)
             engine.containers.reset_state(container, started)
         engine.watch(container.id, monitor)
+        engine.health.begin(engine.containers.get(container.id))
     elif condition["phase"] == "ended":
         engine.watch(container.id, monitor)
     else:
@@ -63,7 +66,9 @@ def _ended_meanwhile(engine: Engine, container: Container) -> None:
         return
     if not container.state.is_running:
         container = engine.containers.put_state(container, status="running")
-    exits.handle(engine, container.id, record or ExitRecord(code=255, error="the machine or the monitor of the container went down"))
+    exits.handle(
+        engine, container.id, record or ExitRecord(code=255, error="the machine or the monitor of the container went down", lost=True)
+    )
 
 
 def _never_started(engine: Engine, container: Container) -> None:
@@ -84,7 +89,7 @@ def sweep(engine: Engine) -> None:
         ("images", lambda engine: engine.images.recover()),
         ("networks", lambda engine: engine.networks.recover()),
         ("automatic removals", _sweep_auto_removed),
-        ("restarts", restarts.after_boot),
+        ("restarts", _resume_restarts),
     )
     for name, step in steps:
         _logged(name, step, engine)
@@ -130,6 +135,16 @@ def _sweep_auto_removed(engine: Engine) -> None:
     for container in engine.containers.all():
         if container.spec.auto_remove and container.state.status == "exited":
             remove.after_exit(engine, container)
+
+
+def _resume_restarts(engine: Engine) -> None:
+    """Start again what waits for it, and after a reboot what `always` asks for. A boot is told by the kernel's random ID of it."""
+    with open(BOOT_ID, encoding="ascii") as file:
+        boot = file.read().strip()
+    if engine.state.fact("boot-id") not in (None, boot):
+        restarts.after_boot(engine)
+    engine.state.set_fact("boot-id", boot)
+    restarts.resume(engine)
 
 
 def _entries(directory: str) -> list[str]:

@@ -15,7 +15,7 @@ from pyke.engine import attach, etc_files, mounts, oci_runtime, remove
 from pyke.engine.borders import host_errors
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
-from pyke.model import Caller, Container
+from pyke.model import Caller, Container, ContainerState, Ending, Health
 from pyke.runtime import seccomp
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def start(engine: Engine, container: Container, *, caller: Caller) -> None:
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
         _check(container)
-        run(engine, replace(container, state=replace(container.state, restart_count=0, manually_stopped=False)))
+        run(engine, replace(container, state=replace(container.state, restart_count=0, backoff=0.0, manually_stopped=False)))
 
 
 def run(engine: Engine, container: Container) -> None:
@@ -73,15 +73,28 @@ def _run(engine: Engine, container: Container) -> Container:
         monitor.wait_ready(CREATED_DEADLINE)
         engine.containers.monitors[container.id] = monitor
         undo.callback(engine.containers.monitors.pop, container.id, None)
-        state = replace(
-            container.state, status="running", pid=pid, exit_code=0, error="", oom_killed=False, started_at=time.time_ns(), finished_at=0
-        )
+        state = _running_state(container, pid)
         monitor.go()
         monitor.wait_started(CREATED_DEADLINE)
         started = engine.containers.put(replace(container, endpoints=endpoints, state=state))
         undo.pop_all()
     engine.watch(started.id, monitor)
+    engine.health.begin(started)
     return started
+
+
+def _running_state(container: Container, pid: int) -> ContainerState:
+    """A run begins: how the last one ended is forgotten; what the restart policy counts is not."""
+    kept = container.state
+    return ContainerState(
+        status="running",
+        pid=pid,
+        started_at=time.time_ns(),
+        restart_count=kept.restart_count,
+        manually_stopped=kept.manually_stopped,
+        backoff=kept.backoff,
+        health=Health() if container.health_check else None,
+    )
 
 
 def _launch(engine: Engine, container: Container) -> Monitor:
@@ -184,7 +197,10 @@ def _failed(engine: Engine, container: Container, error: PykeError) -> None:
         return
     code = error.exit_status if isinstance(error, StartFailed) else 128
     status = "exited" if now.state.started_at else "created"
-    failed = replace(now.state, status=status, pid=0, exit_code=code, error=error.message, restart_count=container.state.restart_count)
+    ending = Ending(hint=error.hint, memory_limit=container.spec.limits.memory)
+    failed = replace(
+        now.state, status=status, pid=0, exit_code=code, error=error.message, restart_count=container.state.restart_count, ending=ending
+    )
     now = engine.containers.put(replace(now, state=failed, endpoints=engine.networks.released(now)))
     engine.containers.waits.exited(now.id, Exit(code, error.message))
     if now.spec.auto_remove:

@@ -74,6 +74,7 @@ def send(engine: Engine, container: Container, signal: int) -> None:
     """Send a signal through the monitor, which is the parent and so cannot hit another process. A container that is gone is fine."""
     monitor = engine.containers.monitors.get(container.id)
     if monitor is not None:
+        engine.events.publish("container", "kill", container.id, **engine.attributes(container), signal=str(signal))
         with contextlib.suppress(StartFailed):  # the monitor is gone, and so is its container: the end is on its way here
             monitor.signal(signal)
 
@@ -82,12 +83,12 @@ def kill(engine: Engine, container: Container, *, signal: str, caller: Caller) -
     """Send a signal; after SIGKILL, wait for the end."""
     number = signal_number(signal)
     engine.authorize(caller, "container.kill", container.id, container.spec)
-    if not container.state.is_running:
-        raise Conflict(
-            f"Cannot kill container: {container.name}: Container {container.id} is not running", hint=f"pyke start {container.name}"
-        )
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
+        if not container.state.is_running:
+            raise Conflict(
+                f"Cannot kill container: {container.name}: Container {container.id} is not running", hint=f"pyke start {container.name}"
+            )
         is_stopped = container.state.manually_stopped or number in (signals.SIGKILL, stop_signal(container))
         request = endings.asked("kill", number, caller)
         container = engine.containers.put_state(container, manually_stopped=is_stopped, request=request)
@@ -95,7 +96,6 @@ def kill(engine: Engine, container: Container, *, signal: str, caller: Caller) -
         end(engine, container, number, timeout=KILL_AGAIN)
     else:
         send(engine, container, number)
-    engine.events.publish("container", "kill", container.id, **engine.attributes(container), signal=str(number))
 
 
 def restart(engine: Engine, container: Container, *, timeout: int | None, signal: str, caller: Caller) -> None:

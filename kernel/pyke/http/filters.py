@@ -127,7 +127,7 @@ def _by_task(engine: Engine, values: Sequence[str]) -> ContainerTest:
 
 
 def _by_health(engine: Engine, values: Sequence[str]) -> ContainerTest:
-    return lambda container: "none" in values  # no container is checked for its health yet
+    return lambda container: (container.state.health.status if container.state.health else "none") in values
 
 
 _CONTAINER_TESTS: Mapping[str, Callable[[Engine, Sequence[str]], ContainerTest]] = {

@@ -65,6 +65,7 @@ class ContainerState:
     finished_at: int = 0  # ns, 0 never
     restart_count: int = 0
     manually_stopped: bool = False  # `unless-stopped` and `always` ask for it
+    backoff: float = 0.0  # seconds that the restart policy waited last; 0: it has not yet restarted this container
     health: Health | None = None  # None: nobody checks
     request: Request | None = None  # the last one that could end this run
     ending: Ending | None = None  # None while it runs, and before

@@ -20,7 +20,12 @@ def health_check(config: Fields) -> HealthCheck | None:
     if fields.integer("Retries") < 0:
         raise InvalidRequest("Retries in Healthcheck cannot be negative")
     return HealthCheck(
-        test, _seconds(fields, "Interval"), _seconds(fields, "Timeout"), _seconds(fields, "StartPeriod"), fields.integer("Retries")
+        test,
+        _seconds(fields, "Interval"),
+        _seconds(fields, "Timeout"),
+        _seconds(fields, "StartPeriod"),
+        fields.integer("Retries"),
+        _seconds(fields, "StartInterval"),
     )
 
 

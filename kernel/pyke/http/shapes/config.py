@@ -41,7 +41,7 @@ def container_config(container: Container) -> Json:
     """A container's configuration: its own wishes over its image's."""
     spec, image = container.spec, container.image_config
     own_entrypoint = spec.entrypoint is not None
-    health = spec.health if spec.health is not None else image.health
+    health = spec.health.over(image.health) if spec.health and image.health else spec.health or image.health
     shaped = EMPTY | {
         "Hostname": container.hostname,
         "Domainname": spec.domainname,
@@ -87,7 +87,12 @@ def environment(spec: ContainerSpec, image: ImageConfig) -> list[str]:
 
 def health_check(health: HealthCheck) -> Json:
     """Seconds as Docker's nanoseconds; what is not set is left out."""
-    times = {"Interval": health.interval, "Timeout": health.timeout, "StartPeriod": health.start_period}
+    times = {
+        "Interval": health.interval,
+        "Timeout": health.timeout,
+        "StartPeriod": health.start_period,
+        "StartInterval": health.start_interval,
+    }
     shaped: Json = {"Test": list(health.test)}
     shaped |= {key: round(seconds * 1e9) for key, seconds in times.items() if seconds}
     return shaped | ({"Retries": health.retries} if health.retries else {})

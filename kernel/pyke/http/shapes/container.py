@@ -9,7 +9,7 @@ from pyke.http.shapes.config import all_exposed, container_config
 from pyke.http.shapes.host_config import host_config
 from pyke.http.shapes.times import rfc3339
 from pyke.http.versions import Version
-from pyke.model import Container, ContainerState, Endpoint, EndpointSpec, Mount
+from pyke.model import Container, ContainerState, Endpoint, EndpointSpec, Health, Mount
 
 Json = dict[str, Any]
 
@@ -50,8 +50,8 @@ def inspect(engine: Engine, container: Container, version: Version, *, with_size
 
 
 def state(found: ContainerState) -> Json:
-    """State: `Running` is true while paused or restarting too, as for Docker."""
-    return {
+    """State: `Running` is true while paused or restarting too, as for Docker. `Health` is there where something is checked."""
+    shaped = {
         "Status": found.status,
         "Running": found.is_running or found.status == "restarting",
         "Paused": found.status == "paused",
@@ -64,6 +64,15 @@ def state(found: ContainerState) -> Json:
         "StartedAt": rfc3339(found.started_at),
         "FinishedAt": rfc3339(found.finished_at),
     }
+    return shaped | ({"Health": health(found.health)} if found.health else {})
+
+
+def health(found: Health) -> Json:
+    """State.Health, with the last probes, oldest first."""
+    entries = [
+        {"Start": rfc3339(each.start), "End": rfc3339(each.end), "ExitCode": each.exit_code, "Output": each.output} for each in found.log
+    ]
+    return {"Status": found.status, "FailingStreak": found.failing_streak, "Log": entries}
 
 
 def mount(found: Mount) -> Json:

@@ -9,7 +9,7 @@ from pyke.http.shapes.config import all_exposed
 from pyke.http.shapes.container import mount, networks
 from pyke.http.shapes.times import human_duration
 from pyke.http.versions import Version
-from pyke.model import Container
+from pyke.model import Container, ContainerState
 
 Json = dict[str, Any]
 
@@ -45,9 +45,18 @@ def status(container: Container, now: int) -> str:
         return "Dead"
     if state.status == "restarting":
         return f"Restarting ({state.exit_code}) {since} ago"
+    if state.status == "paused":
+        return f"Up {up} (Paused)"
     if state.is_running:
-        return f"Up {up} (Paused)" if state.status == "paused" else f"Up {up}"
+        return f"Up {up}{_health(state)}"
     return f"Exited ({state.exit_code}) {since} ago" if state.finished_at else ""
+
+
+def _health(state: ContainerState) -> str:
+    """ " (healthy)", " (health: starting)"; nothing where nothing is checked."""
+    if state.health is None:
+        return ""
+    return " (health: starting)" if state.health.status == "starting" else f" ({state.health.status})"
 
 
 def command_line(argv: tuple[str, ...]) -> str:
