@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,19 +28,22 @@ log = logging.getLogger("pyke.http")
 
 
 class Connection:
-    """A connection, from its first byte to its last. `is_busy` is True while it has something to do that comes to an end."""
+    """A connection, from its first byte to its last. `is_busy` is True while it has something to do that comes to an end; `idle_since`
+    is the moment (time.monotonic) from which it has waited for a request, or 0 while it serves one."""
 
     def __init__(self, engine: Engine, router: Router, hangups: Hangups, client: socket.socket, times: TimeOuts) -> None:
         self._engine, self._router, self._hangups = engine, router, hangups
         self._wire = Wire(client, times)
         self._caller = peer(client)
         self.is_busy = False
+        self.idle_since = time.monotonic()
 
     def run(self) -> None:
         """Serve until the client closes, or until the connection is handed over."""
         try:
             while self._serve_one() and self._wire.next_cycle():
                 self.is_busy = False
+                self.idle_since = time.monotonic()
         except ClientGone as error:
             log.debug("a client is gone: %s", error)
         finally:
@@ -57,7 +61,7 @@ class Connection:
             head = self._wire.next_request()
             if head is None:
                 return False
-            self.is_busy = True
+            self.is_busy, self.idle_since = True, 0.0
             answer = self._answer(head)
         except h11.RemoteProtocolError as error:
             self._refuse(error)

@@ -22,7 +22,7 @@ log = logging.getLogger("pyke.http")
 
 GROUPS = ("pyke", "docker")  # the first that exists may connect
 MAX_CONNECTIONS = 512
-BACKLOG = 128
+BACKLOG = 4096  # net.core.somaxconn cuts it down; where it is full, connect(2) fails at once with EAGAIN, which no client expects
 
 
 def listen(path: str) -> socket.socket:
@@ -120,13 +120,24 @@ class Server:
         self._begin(client)
 
     def _begin(self, client: socket.socket) -> None:
-        if len(self._connections) >= self._max_connections:
+        if len(self._connections) >= self._max_connections and not self._makes_room():
             _turn_away(client, self._max_connections)
             return
         connection = Connection(self._engine, self._router, self._hangups, client, self._times)
         with self._changed:
             self._connections.add(connection)
         threading.Thread(target=self._serve, args=(connection,), name="connection", daemon=True).start()
+
+    def _makes_room(self) -> bool:
+        """Cut the client that has been idle longest: those who only hold their connections must not keep out who has a request."""
+        with self._changed:
+            idle = [connection for connection in self._connections if connection.idle_since]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda connection: connection.idle_since)
+        longest.idle_since = 0.0
+        longest.cut()
+        return True
 
     def _serve(self, connection: Connection) -> None:
         try:

@@ -158,21 +158,45 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(client: Any, 
     assert engine.containers.records == {}
 
 
+def connected(engine: Any, request: bytes) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(5)
+    client.connect(engine.layout.socket)
+    client.sendall(request)
+    return client
+
+
+PING = b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n"
+UNFINISHED = b"POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 9\r\n\r\nab"
+
+
 def test_one_client_too_many_is_turned_away(engine: Any) -> None:
     server = Server(engine, max_connections=2)
     server.start()
-    held = []
-    for _ in range(2):
-        client = socket.socket(socket.AF_UNIX)
-        client.connect(engine.layout.socket)
-        client.sendall(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
-        assert client.recv(4096)
-        held.append(client)
-    with socket.socket(socket.AF_UNIX) as third:
-        third.connect(engine.layout.socket)
+    held = [connected(engine, UNFINISHED) for _ in range(2)]
+    time.sleep(0.2)
+    with connected(engine, b"") as third:
         found = b"".join(iter(lambda: third.recv(4096), b""))
     assert found.startswith(b"HTTP/1.1 503")
     for client in held:
+        client.close()
+    server.stop(grace=2)
+
+
+def test_who_is_idle_longest_gives_way(engine: Any) -> None:
+    server = Server(engine, max_connections=3)
+    server.start()
+    busy, oldest, newest = connected(engine, UNFINISHED), connected(engine, PING), connected(engine, b"")
+    assert oldest.recv(4096).startswith(b"HTTP/1.1 200")
+    time.sleep(0.1)
+    newest.sendall(PING)
+    assert newest.recv(4096).startswith(b"HTTP/1.1 200")
+    with connected(engine, PING) as late:
+        assert late.recv(4096).startswith(b"HTTP/1.1 200")
+        assert oldest.recv(100) == b""
+    newest.sendall(PING)
+    assert newest.recv(4096).startswith(b"HTTP/1.1 200")
+    for client in (busy, oldest, newest):
         client.close()
     server.stop(grace=2)
 

@@ -14,6 +14,7 @@ from pyke.http.versions import Version
 from pyke.model import ContainerSpec, LogConfig, RestartPolicy
 
 SHM_SIZE = 64 << 20
+LONGEST_CGROUP_PARENT = 1024  # characters
 RESTART_POLICIES = ("no", "on-failure", "always", "unless-stopped")
 JSON_FILE_OPTIONS = ("max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size")
 NATIVE_RUNTIMES = ("", "pyke", "runc")  # Docker's name for its default is taken for ours, because tools write it out
@@ -80,12 +81,20 @@ def container_spec(config: Fields, version: Version, installed: Installed) -> tu
         init=host_config.flag("Init"),
         log=_log(host_config, installed),
         shm_size=_shm_size(host_config),
-        cgroup_parent=host_config.text("CgroupParent"),
+        cgroup_parent=_cgroup_parent(host_config),
         runtime=_runtime(host_config, installed),
         storage_options=host_config.mapping("StorageOpt"),
         annotations=host_config.mapping("Annotations"),
     )
     return spec, limits.warnings(host_config)
+
+
+def _cgroup_parent(host_config: Fields) -> str:
+    """The cgroup below which the container's is made. Its path stays in the hierarchy: "..", which could name another's, is refused."""
+    parent = host_config.text("CgroupParent")
+    if ".." in parent.split("/") or not parent.isprintable() or len(parent) > LONGEST_CGROUP_PARENT:
+        raise InvalidRequest(f"invalid cgroup parent {parent[:80]!r}", hint="pyke run --cgroup-parent NAME IMAGE")
+    return parent
 
 
 def restart_policy(fields: Fields) -> RestartPolicy:

@@ -131,6 +131,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     f"Range of CPUs is from 0.01 to {CPUS}.00, as there are only {CPUS} CPUs available": ({"NanoCpus": 10**12}, {}),
     "You should always set the Memory limit when using Memoryswap limit, see usage": ({"MemorySwap": 10 << 20}, {}),
     "Minimum memoryswap limit should be larger than memory limit, see usage": ({"Memory": 20 << 20, "MemorySwap": 10 << 20}, {}),
+    "invalid cgroup parent '/a/../../b'": ({"CgroupParent": "/a/../../b"}, {}),
     "Conflicting options: Nano CPUs and CPU Quota cannot both be set": ({"NanoCpus": 10**9, "CpuQuota": 5000}, {}),
     "Invalid value a for cpuset cpus": ({"CpusetCpus": "a"}, {}),
     f"Requested CPUs are not available - requested 0-999, available: 0-{(CPUS or 1) - 1}": ({"CpusetCpus": "0-999"}, {}),
