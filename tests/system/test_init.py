@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -311,21 +312,47 @@ def test_an_older_kernel_gets_all_layers_in_one_page(tmp_path: Path) -> None:
         (layer / f"of-{number}").touch()
     for name in ("upper", "work", "stand"):
         (tmp_path / name).mkdir()
+    plan: dict[str, object] = {
+        "kind": "overlay",
+        "lower": list(map(str, layers)),
+        "upper": f"{tmp_path}/upper",
+        "work": f"{tmp_path}/work",
+    }
+
+    def mounted() -> int:
+        mount = rootfs.OverlayRootOperation(plan, f"{tmp_path}/stand").mount_by_page()
+        return len(os.listdir(f"/proc/self/fd/{mount}"))
+
+    assert in_mount_namespace(mounted) == 200
+    assert os.listdir(tmp_path / "stand") == []
+
+
+@pytest.mark.parametrize("way", ["mount_by_layers", "mount_by_page"])
+def test_a_root_that_is_never_synced_can_be_mounted_again(tmp_path: Path, way: str) -> None:
+    """The kernel refuses a second mount of a `volatile` overlay as long as its mark is there."""
+    for name in ("lower", "upper", "work", "stand"):
+        (tmp_path / name).mkdir()
+    paths: dict[str, object] = {"lower": [f"{tmp_path}/lower"], "upper": f"{tmp_path}/upper", "work": f"{tmp_path}/work"}
+
+    def mounted(options: list[str]) -> int:
+        operation = rootfs.OverlayRootOperation({"kind": "overlay", "options": options, **paths}, f"{tmp_path}/stand")
+        os.close(getattr(operation, way)())
+        return int(os.path.exists(f"{tmp_path}/work/work/incompat/volatile"))
+
+    assert in_mount_namespace(lambda: mounted(["volatile"])) == 1
+    assert in_mount_namespace(lambda: mounted(["volatile"])) == 1
+    assert in_mount_namespace(lambda: mounted([])) == 0
+
+
+def in_mount_namespace(work: Callable[[], int]) -> int:
+    """What `work` returns when it runs in a child with a mount namespace of its own, which ends with it; below 256."""
     child = os.fork()
-    if child == 0:  # a mount namespace of its own, which ends with it
-        status = 1
+    if child == 0:
+        status = 255
         try:
             linux.unshare(linux.CLONE_NEWNS)
             linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
-            plan: dict[str, object] = {
-                "kind": "overlay",
-                "lower": list(map(str, layers)),
-                "upper": f"{tmp_path}/upper",
-                "work": f"{tmp_path}/work",
-            }
-            mount = rootfs.OverlayRootOperation(plan, f"{tmp_path}/stand").mount_by_page()
-            status = 0 if len(os.listdir(f"/proc/self/fd/{mount}")) == 200 else 2
+            status = work()
         finally:
             os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert os.listdir(tmp_path / "stand") == []
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

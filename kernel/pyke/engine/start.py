@@ -15,7 +15,7 @@ from pyke.engine import attach, etc_files, mounts, oci_runtime, remove
 from pyke.engine.borders import host_errors
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
-from pyke.model import Caller, Container, ContainerState, Ending, Health
+from pyke.model import Caller, Container, ContainerState, Ending, Health, RootFilesystem
 from pyke.runtime import seccomp
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def _running_state(container: Container, pid: int) -> ContainerState:
 
 def _launch(engine: Engine, container: Container) -> Monitor:
     """Draw up the bundle and ask the spawner for a monitor."""
-    driver, snapshot = container.storage_driver, container.id
-    rootfs = engine.plugins.call("storage", driver, "mount_plan", snapshot)
+    rootfs = engine.plugins.call("storage", container.storage_driver, "mount_plan", container.id)
     config = runtime_config(engine, container)
     directory = engine.layout.container_run_directory(container.id)
     os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -110,7 +109,7 @@ def _launch(engine: Engine, container: Container) -> Monitor:
     bundle = {
         "id": container.id,
         "oci": config,
-        "rootfs": to_data(rootfs),
+        "rootfs": to_data(_unsynced(rootfs) if container.spec.auto_remove else rootfs),
         "seccomp": seccomp_filter(engine, config),
         "stdio": _stdio(container),
         "log": _log(engine, container),
@@ -119,6 +118,12 @@ def _launch(engine: Engine, container: Container) -> Monitor:
         "wake": launch.engine_argv(engine.layout) if _must_wake(container) else None,
     }
     return engine.monitors.launch(bundle, engine.containers.early_clients.pop(container.id, []))
+
+
+def _unsynced(rootfs: RootFilesystem) -> RootFilesystem:
+    """Have what will be removed anyway not written to the disk first: that takes an exit 3 ms, and 200 where the disk is busy."""
+    is_writable_overlay = rootfs.kind == "overlay" and rootfs.upper
+    return replace(rootfs, options=(*rootfs.options, "volatile")) if is_writable_overlay else rootfs
 
 
 def runtime_config(engine: Engine, container: Container) -> dict[str, Any]:

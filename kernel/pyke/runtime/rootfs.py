@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -103,6 +104,7 @@ class OverlayRootOperation(RootOperation):
             for layer in self.lower:
                 _set_path(context, "lowerdir+", layer)
             if self.upper:
+                _forget_volatile(self.work)
                 _set_path(context, "upperdir", self.upper)
                 _set_path(context, "workdir", self.work)
             for option in self.data():
@@ -123,6 +125,7 @@ class OverlayRootOperation(RootOperation):
             os.symlink(layer, str(number))
         data = ["lowerdir=" + ":".join(map(str, range(len(self.lower)))), *self.data()]
         if self.upper:
+            _forget_volatile(self.work)
             os.symlink(self.upper, "upper")
             os.symlink(self.work, "work")
             data += ["upperdir=upper", "workdir=work"]
@@ -214,6 +217,15 @@ def _set_path(context: int, key: str, path: str) -> None:
     os.chdir(os.path.dirname(path))
     linux.fsconfig(context, linux.FSCONFIG_SET_STRING, key, os.path.basename(path))
     os.chdir("/")
+
+
+def _forget_volatile(work: str) -> None:
+    """Remove the mark of an earlier mount with `volatile`, which would refuse every later one. Its fear is the loss of what was never
+    synced, which only a machine that went down meanwhile can have lost (Documentation/filesystems/overlayfs.rst)."""
+    mark = os.path.join(work, "work", "incompat", "volatile")
+    for remove, path in ((os.unlink, f"{mark}/dirty"), (os.rmdir, mark)):
+        with contextlib.suppress(OSError):  # mostly there is none; and what cannot be removed the mount will complain about
+            remove(path)
 
 
 def _words(rootfs: dict[str, object], key: str) -> list[str]:
