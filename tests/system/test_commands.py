@@ -20,6 +20,7 @@ from pyke.testing.engine import TestEngine
     ("flags", "command", "expected"),
     [
         ((), "echo hello", "hello"),
+        ((), "grep ^overlay /proc/mounts | grep -o volatile", "volatile"),  # --rm: what goes is not synced
         (("-e", "A=1", "-e", "B=two words"), 'echo "$A $B"', "1 two words"),
         (("-w", "/tmp"), "pwd", "/tmp"),
         (("-w", "/new/dir"), "pwd", "/new/dir"),
