@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 
 from pyke.engine.state import State
+from pyke.errors import PykeError
 
 FACT = "images-unsynced"
 
@@ -45,7 +46,7 @@ class Unsynced:
     def _settle(self, ids: set[str]) -> None:
         with self._lock:  # one sync at a time: a second one would only wait for the first
             self._sync()
-        with contextlib.suppress(sqlite3.ProgrammingError):  # closed: the engine left meanwhile, and the next one settles
+        with contextlib.suppress(sqlite3.ProgrammingError, PykeError):  # closed: the engine left meanwhile, and the next one settles
             self.forget(ids)
 
     def _read(self) -> dict[str, str]:

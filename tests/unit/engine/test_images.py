@@ -456,6 +456,7 @@ def test_an_image_that_was_not_on_the_disk_when_power_was_lost_is_forgotten(room
     rooms.load(docker_archive(["kept"], [ONE]))
     rooms.load(docker_archive(["lost"], [TWO]))
     image = rooms.images.get("lost")
+    _wait_for_sync(rooms)
     rooms.state.set_fact("images-unsynced", json.dumps({image.id: "another boot of this machine"}))
     rooms.images.recover()
     assert [each.tags for each in rooms.images.all()] == [("docker.io/library/kept:latest",)]
@@ -464,6 +465,10 @@ def test_an_image_that_was_not_on_the_disk_when_power_was_lost_is_forgotten(room
 
 def test_content_is_synced_soon_after_loading(rooms: Rooms) -> None:
     rooms.load(docker_archive(["a"], [ONE]))
+    _wait_for_sync(rooms)
+
+
+def _wait_for_sync(rooms: Rooms) -> None:
     deadline = time.monotonic() + 60
     while rooms.state.fact("images-unsynced") != "{}":
         assert time.monotonic() < deadline
