@@ -41,7 +41,7 @@ class Engine:
         for directory in (layout.root, layout.run, layout.containers, layout.container_runs):
             os.makedirs(directory, mode=0o711, exist_ok=True)
         self.settings = load_settings(layout.config)
-        self.state = State(layout.database)
+        self.state = State(layout.database, belongings=(layout.containers, os.path.join(layout.content, "blobs", "sha256")))
         self.plugins = Plugins(layout, self.settings)
         self.hooks = self.plugins.hooks
         self.locks = Locks()

@@ -11,6 +11,7 @@ from pyke.engine.state import State
 from pyke.model import Event
 
 QUEUE_LIMIT = 4096  # events a listener may lag behind before it is cut off
+ATTRIBUTES_LIMIT = 32 << 10  # characters of all attributes of an event: the labels of an image, which are among them, may be megabytes
 
 
 class Events:
@@ -22,8 +23,9 @@ class Events:
         self._listeners: list[queue.Queue[Event | None]] = []
 
     def publish(self, kind: str, action: str, object: str, **attributes: str) -> Event:
-        """Record an event and hand it to every listener. `attributes` are what Docker shows under Actor."""
-        event = Event(time=time.time_ns(), kind=kind, action=action, object=object, attributes=attributes)
+        """Record an event and hand it to every listener. `attributes` are what Docker shows under Actor; the longest go when they are
+        more than an event may hold."""
+        event = Event(time=time.time_ns(), kind=kind, action=action, object=object, attributes=_bounded(attributes))
         with self._lock:
             self._state.add_event(event)
             for listener in list(self._listeners):
@@ -38,6 +40,21 @@ class Events:
     def subscribe(self, since: int = 0, until: int = 0, wanted: Callable[[Event], bool] = lambda event: True) -> Subscription:
         """Past events from `since` (ns, 0: none), then those to come until `until` (ns, 0: for ever)."""
         return Subscription(self, since, until, wanted)
+
+
+def _bounded(attributes: dict[str, str]) -> dict[str, str]:
+    """The shortest attributes that fit the limit, in their order."""
+    sizes = {name: len(name) + len(value) for name, value in attributes.items()}
+    left = ATTRIBUTES_LIMIT - sum(sizes.values())
+    if left >= 0:
+        return attributes
+    kept = dict(attributes)
+    for name in sorted(sizes, key=lambda each: sizes[each], reverse=True):
+        if left >= 0:
+            break
+        left += sizes[name]
+        del kept[name]
+    return kept
 
 
 class Subscription:

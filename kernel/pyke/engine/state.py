@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -47,17 +47,24 @@ class Intent:
 
 
 class State:
-    """The engine's memory. Safe to use from every thread."""
+    """The engine's memory. Safe to use from every thread.
 
-    def __init__(self, path: str) -> None:
+    `belongings` are directories that hold nothing while there is no state yet. Where they do, the state was lost, and an engine that
+    began anew would sweep away what it does not know: `PykeError`.
+    """
+
+    def __init__(self, path: str, belongings: Sequence[str] = ()) -> None:
         self._lock = threading.RLock()
         self._depth = 0
         self._path = path
-        self._connection = _open(path)
-        self.containers: Table[Container] = Table(self, "container", Container, "id")
-        self.images: Table[Image] = Table(self, "image", Image, "id")
-        self.networks: Table[Network] = Table(self, "network", Network, "id")
-        self.volumes: Table[Volume] = Table(self, "volume", Volume, "name")
+        self._connection = _open(path, belongings)
+        try:
+            self.containers: Table[Container] = Table(self, "container", Container, "id")
+            self.images: Table[Image] = Table(self, "image", Image, "id")
+            self.networks: Table[Network] = Table(self, "network", Network, "id")
+            self.volumes: Table[Volume] = Table(self, "volume", Volume, "name")
+        except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+            raise PykeError(f"the state file {path} is damaged: {error}", hint=f"ls -l {path}") from error
 
     def close(self) -> None:
         with self._lock:
@@ -179,7 +186,7 @@ class Table(Generic[R]):
         return len(self._records)
 
 
-def _open(path: str) -> sqlite3.Connection:
+def _open(path: str, belongings: Sequence[str]) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds the environment of every container
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
@@ -187,6 +194,7 @@ def _open(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found == 0:
+            _check_is_first(path, belongings)
             connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
     except (sqlite3.Error, OSError) as error:
         raise PykeError(f"the state file {path} cannot be opened: {error}", hint=f"ls -l {path}") from error
@@ -195,3 +203,10 @@ def _open(path: str) -> sqlite3.Connection:
             f"the state file {path} was written by a newer pyke (schema {found}, this one knows {SCHEMA})", hint="pip install -U pyke"
         )
     return connection
+
+
+def _check_is_first(path: str, belongings: Sequence[str]) -> None:
+    for directory in belongings:
+        if os.path.isdir(directory) and os.listdir(directory):
+            root = os.path.dirname(path)
+            raise PykeError(f"the state file {path} is missing or empty, but {directory} is not", hint=f"mv {root} {root}.damaged")

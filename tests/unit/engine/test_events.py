@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyke.engine.events import QUEUE_LIMIT, Events
+from pyke.engine.events import ATTRIBUTES_LIMIT, QUEUE_LIMIT, Events
 from pyke.engine.state import State
 
 
@@ -79,3 +79,11 @@ def test_a_reader_that_leaves_has_closed_its_subscription(events: Events) -> Non
         break
     with pytest.raises(StopIteration):
         next(iter(subscription))
+
+
+def test_megabytes_of_labels_do_not_become_megabytes_of_events(events: Events) -> None:
+    labels = {"small": "kept", "large": "x" * (3 << 20), "\x1b[31m": "y" * 100}
+    event = events.publish("container", "create", "one", **labels, image="busybox")
+    assert event.attributes == {"small": "kept", "\x1b[31m": "y" * 100, "image": "busybox"}
+    many = events.publish("container", "create", "one", **{f"label{number}": "z" * 1000 for number in range(1000)}, name="c")
+    assert sum(len(name) + len(value) for name, value in many.attributes.items()) <= ATTRIBUTES_LIMIT and many.attributes["name"] == "c"

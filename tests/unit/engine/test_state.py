@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -134,4 +135,28 @@ def test_a_newer_engines_file_is_refused(state: State, path: str) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     connection.close()
     with pytest.raises(PykeError, match="written by a newer pyke"):
+        State(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000], ids=["empty", "text", "garbage"])
+def test_a_lost_or_damaged_state_is_no_new_beginning(path: str, tmp_path: Path, content: bytes) -> None:
+    """An engine that knew nothing of what is there would sweep it away."""
+    (tmp_path / "containers" / ("1" * 64)).mkdir(parents=True)
+    Path(path).write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(PykeError, match=re.escape(f"the state file {path} ")):
+            State(path, belongings=[str(tmp_path / "containers")])
+
+
+def test_where_nothing_is_yet_a_state_begins(path: str, tmp_path: Path) -> None:
+    (tmp_path / "containers").mkdir()
+    State(path, belongings=[str(tmp_path / "containers"), str(tmp_path / "blobs")]).close()
+    (tmp_path / "containers" / ("1" * 64)).mkdir()
+    State(path, belongings=[str(tmp_path / "containers")]).close()
+
+
+def test_a_damaged_record_is_told_with_the_file(state: State, path: str) -> None:
+    with state.transaction() as connection:
+        connection.execute("INSERT INTO records VALUES ('network', 'x', '{\"id\": 5')")
+    with pytest.raises(PykeError, match="is damaged"):
         State(path)
