@@ -28,13 +28,16 @@ def _attach(session: Session, options: Options) -> int:
     )
     if options.yes("sig-proxy") and not config["Tty"]:
         attachment.proxy_signals()
-    attachment.follow_window()
-    attachment.pump()
-    return _exit_status(session, container["Id"])
+    waiting = attached.Waiting(session.engine, container["Id"], "not-running")
+    attachment.follow_window(redraw=True)
+    pump = attachment.pump(waiting)
+    if pump.was_left:
+        raise PykeError("read escape sequence")
+    return _exit_status(session, container["Id"]) if pump.has_input_ended and not config["StdinOnce"] else waiting.result()
 
 
 def _exit_status(session: Session, container: str) -> int:
-    """The container's, or 0 if it runs on: the user detached."""
+    """The container's, or 0 if it runs on, and was left because our stdin had ended."""
     try:
         state = session.engine.get(f"/containers/{container}/json")["State"]
     except ApiError:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyke.cli.client import Client, Reply
-    from pyke.cli.session import Session
 
 FATAL_SIGNALS = 3  # of SIGINT and SIGTERM: then we go, whatever the container does
 NOT_FOUND = 404
@@ -35,30 +34,46 @@ class Attachment:
         self.path = f"/containers/{quote(container)}"
         self.tty = tty
         self.wanted = set(streams)
+        self.detach_keys = detach_keys
         query: dict[str, object] = {name: True for name in sorted(self.wanted)}
         query |= {"stream": True, "detachKeys": detach_keys or None}
         self.connection = engine.hijack(f"{self.path}/attach", query)
 
-    def pump(self, waiting: Waiting | None = None) -> None:
-        """Carry bytes both ways until the container's output ends. The terminal is raw meanwhile and restored on every way out.
+    def pump(self, waiting: Waiting | None = None) -> streams.Pump:
+        """Carry bytes both ways until the container's output ends, or the user detaches; the pump knows which.
 
-        `waiting` is looked after on the side: should the engine go away, its request is repeated at once, before the container ends.
+        The terminal is raw meanwhile and restored on every way out. `waiting` is looked after on the side: should the engine go away,
+        its request is repeated at once, before the container ends.
         """
         takes_input = "stdin" in self.wanted
         with terminal.Raw(STDIN, wanted=self.tty and takes_input):
-            streams.Pump(self.connection, stdin=takes_input, framed=not self.tty, stdin_terminal=os.isatty(STDIN), waiting=waiting).run()
+            pump = streams.Pump(
+                self.connection,
+                stdin=takes_input,
+                framed=not self.tty,
+                stdin_terminal=os.isatty(STDIN),
+                detach_keys=self.detach_keys,
+                waiting=waiting,
+            )
+            pump.run()
         self.connection.close()
+        return pump
 
-    def follow_window(self) -> None:
-        """Give the container's terminal the size of ours, now and whenever it changes."""
+    def follow_window(self, *, redraw: bool = False) -> None:
+        """Give the container's terminal the size of ours, now and whenever it changes.
+
+        `redraw` gives it another size first, as Docker does: a program that is told nothing new shows nothing, and a shell no prompt.
+        """
         if self.tty and os.isatty(STDOUT):
+            if redraw:
+                self._resize(more=1)
             self._resize()
             terminal.on_resize(self._resize)
 
-    def _resize(self) -> None:
+    def _resize(self, more: int = 0) -> None:
         rows, columns = terminal.size(STDOUT)
         try:
-            self.engine.post(f"{self.path}/resize", {"h": rows, "w": columns})
+            self.engine.post(f"{self.path}/resize", {"h": rows + more, "w": columns + more})
         except PykeError:
             return  # it has just ended, or has not begun: its size is nobody's trouble
 
@@ -136,9 +151,3 @@ def _status(answer: dict[str, Any]) -> int:
     if error:
         raise PykeError(error)
     return int(answer["StatusCode"])
-
-
-def is_running(session: Session, container: str) -> bool:
-    """Whether a container still runs: after its output ended, that it does means that the user detached."""
-    state = session.engine.get(f"/containers/{quote(container)}/json")["State"]
-    return bool(state["Running"])

@@ -32,8 +32,17 @@ def _exec(session: Session, options: Options) -> int:
     if tty and os.isatty(STDOUT):
         _follow_window(session, path)
     with terminal.Raw(STDIN, wanted=tty and interactive):
-        streams.Pump(connection, stdin=interactive, framed=not tty, stdin_terminal=os.isatty(STDIN)).run()
+        pump = streams.Pump(
+            connection,
+            stdin=interactive,
+            framed=not tty,
+            stdin_terminal=os.isatty(STDIN),
+            detach_keys=options.text("detach-keys"),
+        )
+        pump.run()
     connection.close()
+    if pump.was_left:
+        raise PykeError("read escape sequence")
     return int(session.engine.get(f"{path}/json").get("ExitCode") or 0)
 
 

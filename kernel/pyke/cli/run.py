@@ -70,10 +70,7 @@ def _run_attached(session: Session, options: Options, streams: list[str]) -> int
             _forget(session, container)
         return start_failure(error.message)
     attachment.follow_window()
-    attachment.pump(waiting)
-    if tty and "stdin" in streams and _was_detached(session, container):
-        return 0
-    return waiting.result()
+    return 0 if attachment.pump(waiting).was_left else waiting.result()
 
 
 def _forget(session: Session, container: str) -> None:
@@ -82,13 +79,6 @@ def _forget(session: Session, container: str) -> None:
         session.engine.call("DELETE", f"/containers/{quote(container)}", {"v": True, "force": True})
     except ApiError:
         return
-
-
-def _was_detached(session: Session, container: str) -> bool:
-    try:
-        return attached.is_running(session, container)
-    except ApiError:
-        return False  # removed: it ended
 
 
 RUN = Command(

@@ -87,10 +87,21 @@ def write(descriptor: int, text: str) -> None:
 
 
 def write_bytes(descriptor: int, data: bytes) -> None:
-    """Write bytes to a descriptor, wholly."""
+    """Write bytes to a descriptor, wholly; also where somebody who shares a terminal with us has made it non-blocking."""
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            _wait_until_writable(descriptor)
+
+
+def _wait_until_writable(descriptor: int) -> None:
+    import select
+
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    poll.poll()
 
 
 def neutralise(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyke.cli import attached
-from pyke.cli.client import ApiError, quote
+from pyke.cli.client import quote
 from pyke.cli.flags import BOOL, STRING, Command, Flag, Options
 from pyke.errors import PykeError
 
@@ -33,30 +33,18 @@ def _start_attached(session: Session, options: Options, name: str) -> int:
     identity, config = container["Id"], container["Config"]
     streams = _streams(config, options.yes("interactive"))
     attached.require_terminal(stdin="stdin" in streams, tty=config["Tty"])
-    attachment = attached.Attachment(
-        session.engine, identity, tty=config["Tty"], streams=streams, detach_keys=options.text("detach-keys")
-    )
+    attachment = attached.Attachment(session.engine, identity, tty=config["Tty"], streams=streams, detach_keys=options.text("detach-keys"))
     if options.yes("sig-proxy") and not config["Tty"]:
         attachment.proxy_signals()
     removes = container["HostConfig"].get("AutoRemove")
     waiting = attached.Waiting(session.engine, identity, "removed" if removes else "next-exit")
     session.engine.post(f"/containers/{identity}/start")
     attachment.follow_window()
-    attachment.pump(waiting)
-    if config["Tty"] and "stdin" in streams and _was_detached(session, identity):
-        return 0
-    return waiting.result()
+    return 0 if attachment.pump(waiting).was_left else waiting.result()
 
 
 def _streams(config: dict[str, Any], interactive: bool) -> list[str]:
     return ["stdout", "stderr", *(["stdin"] if interactive and config["OpenStdin"] else [])]
-
-
-def _was_detached(session: Session, container: str) -> bool:
-    try:
-        return attached.is_running(session, container)
-    except ApiError:
-        return False  # removed: it ended
 
 
 START = Command(

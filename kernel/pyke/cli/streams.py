@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from pyke.cli.attached import Waiting
     from pyke.cli.client import Connection
+    from pyke.detach import DetachKeys
 
 HEADER = 8
 CHUNK = 64 * 1024
-
 
 
 def frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -58,47 +58,59 @@ class Pump:
     """Moves bytes between the user and a hijacked connection until the container's side ends, or the user detaches.
 
     `stdin` says whether ours is sent; at its end only the sending half is closed, so that `echo x | pyke run -i busybox cat`
-    still prints. `framed` is false for a container with a terminal.
+    still prints. `framed` is false for a container with a terminal; there `detach_keys`, as a flag has them, let the user go.
     """
 
     def __init__(
-        self, connection: Connection, *, stdin: bool, framed: bool, stdin_terminal: bool = False, waiting: Waiting | None = None
+        self,
+        connection: Connection,
+        *,
+        stdin: bool,
+        framed: bool,
+        stdin_terminal: bool = False,
+        detach_keys: str = "",
+        waiting: Waiting | None = None,
     ) -> None:
         self.waiting = waiting
         self.connection = connection
         self.stdin = stdin
         self.framed = framed
         self.stdin_terminal = stdin_terminal
+        self.keys = None if framed else _keys(detach_keys)
+        self.was_left = False  # by the detach keys
+        self.has_input_ended = self.was_refused = False
+        self.input = b""  # read, and not yet sent
+        self.poll = select.poll()
 
     def run(self) -> None:
-        """Pump until the output ends."""
+        """Pump until the output ends. Neither direction waits for the other: what cannot be sent now is sent when it can be."""
         copy_out(self._incoming(), framed=self.framed)
 
     def _incoming(self) -> Iterator[bytes]:
         if self.connection.buffered:
             yield self.connection.read_some()
-        poll = select.poll()
-        poll.register(self.connection.socket.fileno(), select.POLLIN)
+        self.poll.register(self.connection.socket.fileno(), select.POLLIN)
         if self.stdin:
-            poll.register(STDIN, select.POLLIN)
+            self.poll.register(STDIN, select.POLLIN)
         if self.waiting:
-            poll.register(self.waiting.fileno(), select.POLLIN)
+            self.poll.register(self.waiting.fileno(), select.POLLIN)
         while True:
-            for descriptor, _events in poll.poll():
+            for descriptor, events in self.poll.poll():
                 if self.waiting and descriptor == self.waiting.fileno():
-                    self._look_after(self.waiting, poll)
+                    self._look_after(self.waiting)
                 elif descriptor == STDIN:
-                    if not self._send_input():
-                        poll.unregister(STDIN)
+                    self._read_input()
+                elif events == select.POLLOUT:
+                    self._send_input()
                 elif data := self._receive():
                     yield data
                 else:
                     return
 
-    def _look_after(self, waiting: Waiting, poll: select.poll) -> None:
-        poll.unregister(waiting.fileno())
+    def _look_after(self, waiting: Waiting) -> None:
+        self.poll.unregister(waiting.fileno())
         if waiting.heard():
-            poll.register(waiting.fileno(), select.POLLIN)
+            self.poll.register(waiting.fileno(), select.POLLIN)
         else:
             self.waiting = None
 
@@ -108,17 +120,45 @@ class Pump:
         except ConnectionResetError:
             return b""
 
-    def _send_input(self) -> bool:
-        """Send what can be read from our stdin; False at its end, or when nobody takes it any more."""
+    def _read_input(self) -> None:
+        """Take what can be read from our stdin. No more is read before it is sent."""
+        self.poll.unregister(STDIN)
         try:
-            if data := os.read(STDIN, CHUNK):
-                self.connection.socket.sendall(data)
-                return True
-            if not self.stdin_terminal:
-                self.connection.socket.shutdown(_socket.SHUT_WR)
+            self.input = os.read(STDIN, CHUNK)
         except OSError:
-            return False  # the container stopped reading; its output may still come
-        return False
+            self.input = b""  # EIO: our terminal is gone
+        if self.input:
+            self.was_left = self.keys is not None and self.keys.feed(self.input)[1]
+            self._send_input()
+        else:
+            self._end_input()
+
+    def _send_input(self) -> None:
+        """Send what is to be sent, as much as the other side takes now."""
+        try:
+            self.input = self.input[self.connection.socket.send(self.input, _socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.input = b""  # the container stopped reading; its output may still come
+            self.was_refused = True
+        self.poll.modify(self.connection.socket.fileno(), select.POLLIN | (select.POLLOUT if self.input else 0))
+        if not (self.input or self.was_left or self.was_refused):
+            self.poll.register(STDIN, select.POLLIN)
+
+    def _end_input(self) -> None:
+        self.has_input_ended = True
+        if not self.stdin_terminal:
+            try:
+                self.connection.socket.shutdown(_socket.SHUT_WR)
+            except OSError:
+                return  # it has ended altogether
+
+
+def _keys(detach_keys: str) -> DetachKeys:
+    from pyke import detach  # not for a command without a terminal
+
+    return detach.DetachKeys(detach.parse(detach_keys).encode())
 
 
 def proxy_signals(send: Callable[[str], object]) -> None:

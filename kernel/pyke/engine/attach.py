@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from pyke import detach
 from pyke.engine.monitors import AttachRequest
 from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Container
@@ -12,14 +13,10 @@ from pyke.model import Container
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
-DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
-LARGEST_KEYS = 16
-CONTROL_CHARACTERS = "@abcdefghijklmnopqrstuvwxyz[\\]^_"
-
 
 def request(client: socket.socket, *, early: bytes, streams: set[str], framed: bool, detach_keys: str) -> AttachRequest:
     """A client's wish. The connection is duplicated: the caller closes its own."""
-    keys = parse_detach_keys(detach_keys or DEFAULT_DETACH_KEYS)
+    keys = detach.parse(detach_keys)
     return AttachRequest(client.dup(), early=early, streams=tuple(sorted(streams)), framed=framed, detach_keys=keys)
 
 
@@ -70,20 +67,3 @@ def check_size(rows: int, columns: int) -> None:
     """A terminal's size is two 16-bit numbers for the kernel."""
     if not (0 <= rows <= 65535 and 0 <= columns <= 65535):
         raise InvalidRequest(f"a terminal cannot have {rows} rows and {columns} columns", hint="stty size")
-
-
-def parse_detach_keys(text: str) -> str:
-    """ "ctrl-p,ctrl-q" or "a,b" as the characters that a terminal sends."""
-    keys = text.split(",")
-    if len(keys) > LARGEST_KEYS:
-        raise InvalidRequest(f"more than {LARGEST_KEYS} detach keys", hint="pyke attach --detach-keys ctrl-p,ctrl-q CONTAINER")
-    return "".join(_character(key) for key in keys)
-
-
-def _character(key: str) -> str:
-    if len(key) == 1:
-        return key
-    name = key.lower().removeprefix("ctrl-")
-    if key.lower().startswith("ctrl-") and len(name) == 1 and name in CONTROL_CHARACTERS:
-        return chr(CONTROL_CHARACTERS.index(name))
-    raise InvalidRequest(f"Unknown character: '{key}'", hint="pyke attach --detach-keys ctrl-p,ctrl-q CONTAINER")

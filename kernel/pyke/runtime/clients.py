@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from _socket import MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR
 
+from pyke.detach import DetachKeys
 from pyke.runtime.loop import now
 from pyke.runtime.spool import Spool
 from pyke.sockets import Socket
@@ -15,38 +16,6 @@ STALL = 1.0  # seconds for which a full client is observed before it is called s
 FRAME = struct.Struct(">BxxxL")  # the Engine API's attach stream: stream, three zeros, length
 
 NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
-
-
-class DetachKeys:
-    """Finds the sequence of keys by which a client leaves, and passes on all else; a part of the sequence is passed on when it fails."""
-
-    __slots__ = ("_keys", "_matched")
-
-    def __init__(self, keys: bytes) -> None:
-        self._keys, self._matched = keys, 0
-
-    def feed(self, typed: bytes) -> tuple[bytes, bool]:
-        """What goes on to the container, and whether the client leaves."""
-        if not self._keys or (not self._matched and self._keys[0] not in typed):
-            return typed, False
-        passed = bytearray()
-        for byte in typed:
-            if byte != self._keys[self._matched]:
-                passed += self._keys[: self._matched]
-                self._matched = 0
-            if byte != self._keys[self._matched]:
-                passed.append(byte)
-                continue
-            self._matched += 1
-            if self._matched == len(self._keys):
-                self._matched = 0
-                return bytes(passed), True
-        return bytes(passed), False
-
-    def finish(self) -> bytes:
-        """The part of the sequence that was typed when the client ended."""
-        begun, self._matched = self._keys[: self._matched], 0
-        return begun
 
 
 class Client:
