@@ -7,6 +7,7 @@ import subprocess
 from pyke.api import DriverHome, InvalidRequest, PykeError, Volume, VolumeDriver
 
 OPTIONS = ("type", "device", "o")
+HOME_MODE = 0o700  # a container may leave programs with set-user-ID bits in a volume; users of the host must not reach them (CVE-2021-41091)
 MOUNT_DEADLINE = 25.0  # seconds, below the engine's own: a dead NFS server gets an error of ours
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 
@@ -30,15 +31,14 @@ class LocalDriver(VolumeDriver):
             )
 
     def create(self, volume: Volume) -> None:
-        os.makedirs(self._data(volume), mode=0o755, exist_ok=True)
+        self._make(volume)
 
     def remove(self, volume: Volume) -> None:
         self.unmount(volume)
         shutil.rmtree(self._directory(volume), ignore_errors=False, onerror=_unless_gone)
 
     def mount(self, volume: Volume) -> str:
-        data = self._data(volume)
-        os.makedirs(data, mode=0o755, exist_ok=True)
+        data = self._make(volume)
         if volume.options.get("device") and not os.path.ismount(data):
             self._run("mount", *self._arguments(volume), "--", volume.options["device"], data)
         return data
@@ -46,6 +46,12 @@ class LocalDriver(VolumeDriver):
     def unmount(self, volume: Volume) -> None:
         if volume.options.get("device") and os.path.ismount(self._data(volume)):
             self._run("umount", self._data(volume))
+
+    def _make(self, volume: Volume) -> str:
+        os.makedirs(self.home.directory, exist_ok=True)
+        os.chmod(self.home.directory, HOME_MODE)
+        os.makedirs(self._data(volume), mode=0o755, exist_ok=True)
+        return self._data(volume)
 
     def _arguments(self, volume: Volume) -> list[str]:
         kind, options = volume.options.get("type", ""), volume.options.get("o", "")

@@ -68,3 +68,11 @@ def test_options_that_mean_nothing_are_refused(driver: LocalDriver, options: dic
 def test_a_name_never_leads_out_of_the_home(driver: LocalDriver, name: str) -> None:
     with pytest.raises(InvalidRequest):
         driver.mount(Volume(name))
+
+
+def test_users_of_the_host_cannot_run_what_containers_leave_in_volumes(driver: LocalDriver, tmp_path: Path) -> None:
+    driver.create(Volume("data"))
+    assert os.stat(tmp_path / "volumes").st_mode & 0o7777 == 0o700
+    os.chmod(tmp_path / "volumes", 0o755)
+    driver.mount(Volume("data"))
+    assert os.stat(tmp_path / "volumes").st_mode & 0o7777 == 0o700
