@@ -7,7 +7,7 @@ import subprocess
 from pyke.api import DriverHome, InvalidRequest, PykeError, Volume, VolumeDriver
 
 OPTIONS = ("type", "device", "o")
-HOME_MODE = 0o700  # a container may leave programs with set-user-ID bits in a volume; users of the host must not reach them (CVE-2021-41091)
+HOME_MODE = 0o700  # a container may leave set-user-ID programs in a volume: users of the host must not reach them (CVE-2021-41091)
 MOUNT_DEADLINE = 25.0  # seconds, below the engine's own: a dead NFS server gets an error of ours
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 
