@@ -443,6 +443,7 @@ def exec_bundle(house: House, target: dict[str, Any], pid: int, id: str, script:
         "oci": {"process": bundle["oci"]["process"], "linux": {}},
         "exec": {"pid": pid, "start_time": start_time, "cgroup": target["oci"]["linux"]["cgroupsPath"]},
         "directory": os.path.join(target["directory"], "exec", id),
+        "exit_record": os.path.join(target["directory"], "exec", id, "exit.json"),
     }
 
 
@@ -485,6 +486,8 @@ def test_exec_of_a_command_that_is_missing(house: House) -> None:
         monitor.wait_started()
     assert failure.value.exit_status == 127
     monitor.abort()
+    record = house.monitors.exit_record(bundle["exit_record"])
+    assert record is not None and record.code == 127
     container.signal(signal.SIGKILL)
     house.ended("a")
 

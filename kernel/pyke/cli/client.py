@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAXIMUM_HEAD = 64 * 1024
 MAXIMUM_BODY = 256 * 1024 * 1024
 CHUNK = 64 * 1024
+ATTEMPTS = 3  # an engine may be killed in the moment of a request, the next one hardly
+REPEATABLE = ("/wait", "/attach", "/resize")  # the ends of paths to which a POST does no harm when it is done twice
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:")
 
 
@@ -31,6 +33,10 @@ class ApiError(PykeError):
     def __init__(self, status: int, message: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class _Unanswered(Exception):
+    """The engine went away, and the request is to be made again."""
 
 
 def quote(text: str) -> str:
@@ -199,14 +205,29 @@ class Client:
     ) -> Reply:
         """Send a request and return its reply, the body of which may be endless. `body` is sent as JSON, `content` as chunks.
 
-        A reply of status 400 or more is raised as ApiError.
+        A reply of status 400 or more is raised as ApiError. An engine that is killed in this moment is replaced, and asked again where
+        the first one cannot have done anything, or where doing it twice does no harm.
         """
-        connection = self.connect()
+        target, last = path + query_string(query or {}), ATTEMPTS if content is None else 1
+        for attempt in range(1, last + 1):
+            try:
+                return self._request(method, target, body, content, headers or {}, is_last=attempt == last)
+            except _Unanswered:
+                continue
+        raise AssertionError("the last attempt raises another error")
+
+    def _request(
+        self, method: str, target: str, body: object, content: Iterable[bytes] | None, headers: Mapping[str, str], *, is_last: bool
+    ) -> Reply:
+        connection, is_sent = self.connect(), False
         try:
-            self._send(connection, method, path + query_string(query or {}), body, content, headers or {})
+            self._send(connection, method, target, body, content, headers)
+            is_sent = True
             return _accepted(Reply(connection))
         except OSError as error:
             connection.close()
+            if not is_last and not connection.buffered and (not is_sent or _is_repeatable(method, target)):
+                raise _Unanswered from error
             raise EngineUnavailable(f"the engine broke the connection off: {error.strerror or error}") from error
         except BaseException:
             connection.close()
@@ -245,6 +266,11 @@ class Client:
         connection.socket.sendall("\r\n".join(lines).encode("latin-1") + payload)
         if content is not None:
             _send_chunks(connection.socket, content)
+
+
+def _is_repeatable(method: str, target: str) -> bool:
+    """Whether a request that may have been heard can be sent again."""
+    return method == "GET" or target.partition("?")[0].endswith(REPEATABLE)
 
 
 def _send_chunks(socket: _socket.socket, content: Iterable[bytes]) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pyke.codec import to_data
 from pyke.engine import attach, start
-from pyke.engine.identifiers import check_id, new_id
-from pyke.engine.monitors import AttachRequest, ExitRecord, Monitor
+from pyke.engine.exec_records import ExecRecords
+from pyke.engine.identifiers import new_id
+from pyke.engine.monitors import KILLED, AttachRequest, ExitRecord, Monitor
 from pyke.engine.oci_runtime import exec_process
 from pyke.errors import Conflict, InvalidRequest, NoSuchExec, PykeError, StartFailed
 from pyke.model import Caller, Container, Exec, ExecSpec
+from pyke.runtime.namespaces import process_start_time
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -25,13 +27,27 @@ KEPT_AFTER_THE_END = 1000  # execs whose exit code is still told; Docker forgets
 
 
 class Execs:
-    """All execs of an engine. They are kept in memory: one that outlives its engine runs on, and its client's streams with it."""
+    """All execs of an engine. One that outlives its engine runs on, its client's streams with it, and is adopted by the next."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._guard = threading.Lock()
         self._execs: dict[str, Exec] = {}
         self._monitors: dict[str, Monitor] = {}
+        self._records = ExecRecords(engine.layout)
+
+    def adopt(self) -> None:
+        """Take over what an earlier engine has left: execs that run, and the last that have ended."""
+        for exec in self._records.all():
+            self._execs[exec.id] = replace(exec, is_running=True)
+            directory = self._records.directory(exec)
+            monitor = self.engine.monitors.adopt(exec.id, directory)
+            if monitor is None:
+                record = self.engine.monitors.exit_record(os.path.join(directory, "exit.json"))
+                self._ended(exec.id, record or ExitRecord(KILLED, lost=True))
+            else:
+                self._monitors[exec.id] = monitor
+                self._watch(exec, monitor, int(monitor.adopted["pid"]))
 
     def create(self, container: Container, spec: ExecSpec, *, caller: Caller) -> str:
         """Register a command to be run in a running container, and return its ID."""
@@ -109,6 +125,9 @@ class Execs:
         except PykeError:
             monitor.abort()
             raise
+        self._watch(exec, monitor, pid)
+
+    def _watch(self, exec: Exec, monitor: Monitor, pid: int) -> None:
         with self._guard:
             if self._execs[exec.id].exit_code is not None:
                 return
@@ -116,13 +135,18 @@ class Execs:
         self.engine.monitors.watch(exec.id, monitor, self._ended)
 
     def _bundle(self, container: Container, exec: Exec) -> dict[str, Any]:
-        directory = os.path.join(self.engine.layout.container_run_directory(container.id), "exec", check_id(exec.id))
+        directory = self._records.directory(exec)
         rows, columns = exec.spec.console_size
         config = exec_process(container, exec.spec)
         return {
             "id": exec.id,
             "oci": config,
-            "exec": {"pid": container.state.pid, "cgroup": self.engine.cgroup_path(container)},
+            "record": to_data(exec),
+            "exec": {
+                "pid": container.state.pid,
+                "start_time": self._start_time(container),
+                "cgroup": self.engine.cgroup_path(container),
+            },
             "seccomp": None if exec.spec.privileged else start.seccomp_filter(self.engine, config),
             "stdio": {"tty": exec.spec.tty, "stdin": exec.spec.attach_stdin, "stdin_once": True, "rows": rows, "columns": columns},
             "log": {"driver": "none"},
@@ -130,6 +154,20 @@ class Execs:
             "exit_record": os.path.join(directory, "exit.json"),
             "wake": None,
         }
+
+    def _start_time(self, container: Container) -> int:
+        """When the container's first process began, in clock ticks: its number, should it end now, may be another's in a moment.
+
+        Read before its monitor is asked, who knows whether it was still there.
+        """
+        try:
+            start_time = process_start_time(container.state.pid)
+        except ProcessLookupError:
+            start_time = 0
+        monitor = self.engine.containers.monitors.get(container.id)
+        if not start_time or monitor is None or monitor.state()["pid"] != container.state.pid:
+            raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
+        return start_time
 
     def wait(self, id: str, timeout: float = END_DEADLINE) -> int:
         """The exit code of one whose streams have ended. `PykeError` if it does not end within `timeout` seconds."""
@@ -168,9 +206,10 @@ class Execs:
                 return
             exec = replace(self._execs[id], is_running=False, exit_code=record.code, pid=0)
             self._execs[id] = exec
+            is_told = self._records.is_told(exec)
+            self._records.ended(exec)
         container = self.engine.state.containers.get(exec.container)
-        shutil.rmtree(os.path.join(self.engine.layout.container_run_directory(exec.container), "exec", id), ignore_errors=True)
-        if container is not None:
+        if container is not None and not is_told:
             self._tell("exec_die", container, exec, exitCode=str(record.code))
 
     def _tell(self, action: str, container: Container, exec: Exec, **attributes: str) -> None:

@@ -63,6 +63,7 @@ class Monitor:
         self._asked = self._answered = 0
         self._replies: dict[int, dict[str, Any]] = {}
         self._is_watched = self._is_over = False
+        self.adopted: dict[str, Any] = {}  # its `state` when it was taken over from an earlier engine
 
     # a start, in order
 
@@ -118,6 +119,10 @@ class Monitor:
         """Send the first process a signal. One that has ended already needs none."""
         with contextlib.suppress(ProcessLookupError):
             self._ask("signal", signal=number)
+
+    def wake_at_end(self, argv: Sequence[str] | None) -> None:
+        """Run this if no engine is there when the process ends; None: nothing."""
+        self._ask("wake", argv=argv)
 
     def state(self) -> dict[str, Any]:
         """`phase` (created, ready, running, ended, failed), `pid`, and `started` in ns (0: not yet)."""
@@ -204,7 +209,7 @@ class Monitor:
 
     def subscribe(self) -> None:
         """Be told of the end, as the engine that launched it is."""
-        self._ask("subscribe")
+        self.adopted = self._ask("subscribe")
 
     def watched(self) -> int:
         """From now on another thread listens; the descriptor by which it knows when."""

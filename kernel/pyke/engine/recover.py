@@ -32,6 +32,7 @@ def adopt(engine: Engine) -> None:
     for container in engine.state.containers.all():
         if container.state.is_running or container.id in starting:
             _logged(f"container {container.short_id}", _adopt, engine, container)
+    _logged("commands in containers", engine.containers.execs.adopt)
 
 
 def _adopt(engine: Engine, container: Container) -> None:

@@ -266,9 +266,10 @@ class Monitor:
             self.streams.dismiss()
         end: dict[str, Any] = {"exit_code": self.status, "signal": self.signal, "oom_killed": self._remove_cgroup(), "time": time.time_ns()}
         if self.failure:
-            self.phase, end = "failed", {"hint": "", "exit_status": 125, **self.failure, "event": "failed"}
+            self.phase, end = "failed", {**end, "hint": "", "exit_status": 125, **self.failure, "event": "failed"}
         else:
-            self.phase, end = "ended", {"event": "exited", **self._recorded(end)}
+            self.phase, end = "ended", {**end, "event": "exited"}
+        self._record(end)
         self._stop_listening()
         if not self.tell(end) and self.phase == "ended" and self.bundle.get("wake"):
             endings.wake(self.bundle["wake"])
@@ -303,10 +304,13 @@ class Monitor:
                 cgroup.remove()
         return oom_killed
 
-    def _recorded(self, end: dict[str, Any]) -> dict[str, Any]:
-        if not self.is_exec:
+    def _record(self, end: dict[str, Any]) -> None:
+        """A container that did not start has not ended: the engine that starts it hears why. An exec's client may ask the next one."""
+        if self.is_exec:
+            code = end["exit_status"] if self.failure else end["exit_code"]
+            endings.record({**end, "exit_code": code}, self.bundle["exit_record"])
+        elif not self.failure:
             endings.record(end, self.bundle["exit_record"], os.path.join(self.directory, "exit.json"))
-        return end
 
     def _stop_listening(self) -> None:
         """After the record is there: an engine that cannot connect any more looks for it."""

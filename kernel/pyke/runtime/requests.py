@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyke.runtime.control import Peer
     from pyke.runtime.monitor import Monitor
 
-OPERATIONS = ("go", "abort", "attach", "resize", "signal", "subscribe", "state")
+OPERATIONS = ("go", "abort", "attach", "resize", "signal", "subscribe", "state", "wake")
 
 
 class Requests:
@@ -75,9 +75,14 @@ class Requests:
             raise ProcessLookupError("the process has ended" if self._monitor.pid else "the process has not begun")
         os.kill(self._monitor.pid, int(request["signal"]))
 
+    def wake(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        """What to run at the end, if no engine is there to be told; null for nothing."""
+        self._monitor.bundle["wake"] = request["argv"]
+
     def subscribe(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         peer.is_subscribed = True
         return self.state(peer, request, descriptors)
 
     def state(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        return {"phase": self._monitor.phase, "pid": self._monitor.pid, "started": self._monitor.started}
+        pid = self._monitor.pid if self._monitor.is_alive else 0  # once it is reaped the number may be another's
+        return {"phase": self._monitor.phase, "pid": pid, "started": self._monitor.started}
