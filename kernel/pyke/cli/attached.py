@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyke.cli.client import Client, Reply
 
 FATAL_SIGNALS = 3  # of SIGINT and SIGTERM: then we go, whatever the container does
-NOT_FOUND = 404
+MOST_ENGINES = 100  # that may go away while we wait for one container
 
 
 def require_terminal(*, stdin: bool, tty: bool) -> None:
@@ -133,17 +133,17 @@ class Waiting:
         self.reply = self.engine.open("POST", self.path, {"condition": condition})
 
     def result(self) -> int:
-        """Wait for the exit status. An engine that goes away meanwhile is asked once more."""
-        try:
-            answer = next(iter(self.reply.json_values()), None)
-        except (OSError, EngineUnavailable):
-            answer = None
-        if answer is None:
+        """Wait for the exit status. When the engine goes away meanwhile, the next one is asked."""
+        for _ in range(MOST_ENGINES):
+            try:
+                answer = next(iter(self.reply.json_values()), None)
+            except (OSError, EngineUnavailable):
+                answer = None
+            if answer is not None:
+                return _status(answer)
             self._ask_again()
-            answer = next(iter(self.reply.json_values()), None)
-        if answer is None:
-            raise EngineUnavailable(f"the engine went away twice while {self.path.split('/')[2][:12]} ran; its exit status is not known")
-        return _status(answer)
+        name = self.path.split("/")[2][:12]
+        raise EngineUnavailable(f"{MOST_ENGINES} engines went away while {name} ran; its exit status is not known", hint="pyke info")
 
 
 def _status(answer: dict[str, Any]) -> int:

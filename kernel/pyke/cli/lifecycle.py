@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyke.cli.attached import Waiting
 from pyke.cli.client import ApiError, quote
 from pyke.cli.flags import BOOL, INT, STRING, Command, Flag, Options
 from pyke.errors import PykeError
@@ -72,8 +73,7 @@ def _rename(session: Session, options: Options) -> int:
 
 def _wait(session: Session, options: Options) -> int:
     def wait(name: str) -> bool:
-        answer = session.engine.post(f"/containers/{quote(name)}/wait")
-        session.out(str(answer["StatusCode"]))
+        session.out(str(Waiting(session.engine, name, "not-running").result()))
         return False
 
     return session.each(options.arguments, wait)
