@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyke import launch
 from pyke.codec import to_data
-from pyke.engine import attach, etc_files, mounts, oci_runtime, remove
+from pyke.engine import attach, etc_files, mounts, oci_runtime, remove, restarts
 from pyke.engine.borders import host_errors
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
@@ -115,7 +115,7 @@ def _launch(engine: Engine, container: Container) -> Monitor:
         "log": _log(engine, container),
         "directory": directory,
         "exit_record": exit_record,
-        "wake": launch.engine_argv(engine.layout) if _must_wake(container) else None,
+        "wake": launch.engine_argv(engine.layout) if restarts.needs_engine(container) else None,
     }
     return engine.monitors.launch(bundle, engine.containers.early_clients.pop(container.id, []))
 
@@ -161,8 +161,8 @@ def _running_pid(engine: Engine, ref: str) -> int:
 
 
 def seccomp_filter(engine: Engine, config: dict[str, Any]) -> str | None:
-    """The path of the compiled filter that a configuration asks for."""
-    profile = config.get("linux", {}).get("seccomp")
+    """The path of the compiled filter for the profile that a configuration has; the profile, two thirds of it, is taken out."""
+    profile = config.get("linux", {}).pop("seccomp", None)
     return seccomp.compiled(profile, os.path.join(engine.layout.run, "seccomp")) if profile else None
 
 
@@ -179,11 +179,6 @@ def _stdio(container: Container) -> dict[str, Any]:
 
 def _log(engine: Engine, container: Container) -> dict[str, Any]:
     return etc_files.log_plan(engine.settings, container)
-
-
-def _must_wake(container: Container) -> bool:
-    """Whether its end calls for an engine at once: to remove it, or to start it again."""
-    return container.spec.auto_remove or container.spec.restart.name not in ("", "no")
 
 
 def _hint(container: Container, error: PykeError) -> str:

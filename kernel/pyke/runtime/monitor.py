@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 def watch_over(kind: str, directory: str, control: sockets.Socket, oom_score: int) -> None:
     """Run the process that DIRECTORY/bundle.json describes, from its birth to its end. `kind` is "container" or "exec"."""
-    with open(os.path.join(directory, "bundle.json"), encoding="utf-8") as file:
-        bundle = json.load(file)
+    with open(os.path.join(directory, "bundle.json"), "rb", buffering=0) as file:
+        bundle = json.loads(file.read().decode())  # a text file would touch, and so make private, 100 KB more of the interpreter
     monitor = Monitor(kind, directory, bundle, oom_score)
     monitor.listen(control)
     try:
