@@ -98,7 +98,7 @@ class RegistryClient(ABC):
 
     @abstractmethod
     def fetch_blob(self, repository: Repository, digest: str, offset: int, sink: int) -> None:
-        """Write a blob to the descriptor `sink` (a pipe), from byte `offset` on, to its end.
+        """Write a blob to the descriptor `sink` (a pipe or a socket), from byte `offset` on, to its end.
 
         A registry that cannot begin in the middle is read from the beginning, and the first `offset` bytes are dropped. On failure the
         bytes written so far are right, and the engine asks again for the rest. A reader that closes the pipe ends the call: the

@@ -59,6 +59,25 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """Where images come from. A registry is named as in references: `docker.io`, `registry.corp:5000`."""
+
+    mirrors: Mapping[str, tuple[str, ...]] = key({}, 'Asked first, without credentials: `{docker.io: ["https://mirror.corp"]}`.')
+    insecure: tuple[str, ...] = key(
+        (), "Registries, or networks such as 10.0.0.0/8, that may use plain HTTP or any certificate; loopback may."
+    )
+    realms: Mapping[str, tuple[str, ...]] = key({}, "Hosts of token servers that may see a registry's credentials, beside its own domain.")
+    certificates: tuple[str, ...] = key(
+        ("/etc/pyke/certs.d", "/etc/docker/certs.d"), "Folders with a folder for each registry: `*.crt`, and pairs of `*.cert` and `*.key`."
+    )
+    downloads: int = key(3, "How many layers are fetched at a time.")
+    uploads: int = key(5, "How many layers of one image are sent at a time.")
+    attempts: int = key(5, "How often a download is begun again that does not get on.")
+    silence: float = key(60.0, "A download that brings less than 1 KiB a second for this time is begun again.", unit="seconds")
+    keep_partial: float = key(86400.0, "How long what was fetched for an unfinished pull is kept.", unit="seconds")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of config.yaml."""
 
@@ -71,6 +90,7 @@ class Settings:
     logs: LogSettings = key(LogSettings(), "See below.")
     archives: ArchiveSettings = key(ArchiveSettings(), "See below.")
     networks: NetworkSettings = key(NetworkSettings(), "See below.")
+    registries: RegistrySettings = key(RegistrySettings(), "See below.")
 
     @property
     def network_driver(self) -> str:
@@ -183,7 +203,13 @@ def documentation() -> str:
         "is an error. Sizes are bytes or `10m`, times are seconds or `5m`. This page is made by `python -m pyke.settings`; a test holds\n"
         "the two together.\n"
     )
-    sections = (("", Settings), ("logs", LogSettings), ("archives", ArchiveSettings), ("networks", NetworkSettings))
+    sections = (
+        ("", Settings),
+        ("logs", LogSettings),
+        ("archives", ArchiveSettings),
+        ("networks", NetworkSettings),
+        ("registries", RegistrySettings),
+    )
     return "\n".join([head, *(_table(name, kind) for name, kind in sections)])
 
 

@@ -165,6 +165,10 @@ class Reception:
             self._files[digest] = path
         return digest
 
+    def hold(self, digest: Digest, path: str) -> None:
+        """Count in a blob that came another way: a file elsewhere on this file system, the content of which has been checked."""
+        self._files.setdefault(digest, path)
+
     def path(self, digest: str) -> str:
         """Where the blob is now, kept or not."""
         return self._files.get(Digest(digest)) or self._content.path(digest)
@@ -177,7 +181,11 @@ class Reception:
     def keep(self, digest: Digest) -> Digest:
         """Let the blob appear in the layout; idempotent."""
         if path := self._files.pop(digest, ""):
-            os.rename(path, self._content.path(digest))
+            try:
+                os.rename(path, self._content.path(digest))
+            except FileNotFoundError:
+                if not self._content.has(digest):  # else somebody who fetched the same has kept it
+                    raise
         return digest
 
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from pyke.engine import exits, recover
 from pyke.engine.containers import Containers
 from pyke.engine.events import Events
+from pyke.engine.files import Files
 from pyke.engine.health import HealthChecks
 from pyke.engine.identifiers import new_id
 from pyke.engine.images import Images
 from pyke.engine.locks import Locks
 from pyke.engine.monitors import ExitRecord, Monitor, Monitors
 from pyke.engine.networks import Networks
+from pyke.engine.registries import Registries
 from pyke.engine.state import State
 from pyke.engine.volumes import Volumes
 from pyke.errors import EngineUnavailable
@@ -49,8 +51,10 @@ class Engine:
         self.monitors = Monitors(layout)
         self.networks = Networks(self)
         self.volumes = Volumes(self)
+        self.registries = Registries(self)
         self.images = Images(self)
         self.containers = Containers(self)
+        self.files = Files(self)
         self.health = HealthChecks(self)
         self.started = time.time_ns()
         self.is_stopping = False
@@ -112,6 +116,7 @@ class Engine:
         self._recovered.wait(RECOVERY_DEADLINE)
         self.hooks.engine_stopping()
         self.health.close()
+        self.images.downloads.close()
         self._endings.shutdown(wait=True, cancel_futures=False)
         self.networks.close()
         if not self.containers.monitors:

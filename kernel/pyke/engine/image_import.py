@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyke.archive.decompress import PlainReader
 from pyke.archive.limits import ArchiveLimits
-from pyke.engine import image_changes, image_load, oci
+from pyke.engine import image_changes, image_load, platforms
 from pyke.engine.content import canonical
 from pyke.engine.image_archives import Parcel
 from pyke.engine.references import Digest, parse_tagged
@@ -46,7 +46,7 @@ def _configuration(layer: Digest, config: dict[str, Any], message: str) -> bytes
     comment = message or "Imported from -"
     return canonical(
         {
-            "architecture": oci.architecture(),
+            "architecture": platforms.architecture(),
             "comment": comment,
             "config": config,
             "created": created,

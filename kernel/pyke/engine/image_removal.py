@@ -155,7 +155,7 @@ def prune(engine: Engine, filters: Filters) -> Pruned:
         if is_candidate and wanted(image.config.labels, created) and not _obstacles(engine, image, True, names_matter=False):
             gone += [each.name for each in _delete(engine, image, force=True, prune_parents=True, is_quiet=True)]
     engine.images.write_index()
-    freed = collect_blobs(engine)
+    freed = collect_blobs(engine) + engine.images.downloads.clear()
     return Pruned(tuple(gone), freed + before - _bytes_kept(engine))
 
 
@@ -186,7 +186,7 @@ def collect_blobs(engine: Engine) -> int:
     """Delete the blobs of images that are gone; returns bytes."""
     images = engine.state.images.all()
     needed = {digest for image in images for digest in (image.id, image.manifest, *(layer.blob for layer in image.layers))}
-    return engine.images.content.collect(needed)
+    return engine.images.content.collect(needed | engine.images.blobs.names())
 
 
 def _collect_layers(engine: Engine, image: Image) -> list[str]:

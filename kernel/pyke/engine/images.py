@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from pyke.engine import image_import, image_load, image_removal, image_save
+from pyke.engine import image_import, image_load, image_pull, image_push, image_removal, image_save, platforms
 from pyke.engine.content import Content, Reception
+from pyke.engine.credentials import credentials_of
+from pyke.engine.downloads import Downloads
 from pyke.engine.durability import Unsynced
 from pyke.engine.filters import Filters
 from pyke.engine.image_removal import Removal
 from pyke.engine.layers import Layers
+from pyke.engine.pins import Pins
+from pyke.engine.progress import Work
 from pyke.engine.references import Digest, Reference, id_prefix, parse, parse_tagged
 from pyke.engine.remove import Pruned
-from pyke.errors import InvalidRequest, NoSuchImage, NotInstalled, PykeError
+from pyke.errors import InvalidRequest, NoSuchImage, PykeError
 from pyke.model import Caller, Image
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
-
-OFFICIAL_REGISTRIES = {"docker.io": "pyke-registry-dockerhub"}
 
 
 class Images:
@@ -33,6 +36,8 @@ class Images:
         self._engine = engine
         self.content = Content(engine.layout.content)
         self.layers = Layers(engine)
+        self.downloads = Downloads(engine, os.path.join(engine.layout.content, "downloads"))
+        self.blobs = Pins()  # that a pull is about to need
         self.unsynced = Unsynced(engine.state, self._sync)
         self.lock = threading.RLock()  # held while records, names, blobs and layers have to agree; never while bytes are received
 
@@ -86,14 +91,34 @@ class Images:
         self._engine.authorize(caller, "image.import", reference)
         return image_import.import_archive(self._engine, stream, reference=reference, message=message, changes=changes)
 
-    def pull(
-        self, reference: str, *, platform: str, credentials: Mapping[str, str] | None, caller: Caller
-    ) -> Iterator[dict[str, Any]]:
-        """Fetch an image from its registry; yields Docker's progress objects. `NotInstalled` where no plugin serves the registry."""
-        domain = parse_tagged(reference).domain
+    def pull(self, reference: str, *, platform: str, credentials: Mapping[str, str] | None, caller: Caller) -> Work:
+        """Fetch an image from its registry; yields Docker's progress objects. `NotInstalled` where no plugin serves the registry.
+
+        A reference without tag and digest means all tags of the repository, as in Docker's API.
+        """
+        wanted = parse(reference)
+        self._engine.ready()
         self._engine.authorize(caller, "image.pull", reference)
-        package = OFFICIAL_REGISTRIES.get(domain, "pyke-registry-distribution")
-        raise NotInstalled(f"no registry plugin is installed that serves '{domain}'", hint=f"pip install {package}")
+        chosen, known_by = platforms.parse(platform), credentials_of(credentials)
+        self._engine.registries.client(wanted.domain)
+        return Work("pull", lambda work: image_pull.pull(self._engine, wanted, chosen, known_by, work))
+
+    def push(self, reference: str, *, credentials: Mapping[str, str] | None, caller: Caller) -> Work:
+        """Send an image to its registry; yields Docker's progress objects. A reference without a tag means all tags of the repository."""
+        wanted = parse(reference)
+        self._engine.ready()
+        self._engine.authorize(caller, "image.push", reference)
+        known_by = credentials_of(credentials)
+        return Work("push", lambda work: image_push.push(self._engine, wanted, known_by, work))
+
+    def mark(self, image: Image, name: Reference, digest: Digest) -> Image:
+        """Give an image that is here already the name under which it was pulled again, where it has lost that."""
+        with self.lock:
+            image = self._existing(image.id)
+            for each in (name, replace(name, tag="", digest=digest)):
+                image = self._name(image, each)
+            self.write_index()
+            return image
 
     def adopt(self, image: Image, reception: Reception, names: Sequence[Reference], *, source: str) -> Image:
         """Let a received image appear: its blobs, its record, its names. Its layers are in the storage driver, and pinned."""
@@ -134,6 +159,10 @@ class Images:
 
     def _name(self, image: Image, name: Reference) -> Image:
         canonical = str(name)
+        if name.digest:
+            image = replace(image, repo_digests=tuple(sorted({*image.repo_digests, canonical})))
+            self._engine.state.images.put(image)
+            return image
         with self._engine.state.transaction():
             for other in self.all():
                 if canonical in other.tags and other.id != image.id:
@@ -196,6 +225,7 @@ class Images:
         """Delete what an earlier engine left half made: partial blobs, blobs and layers without an image, snapshots without a container."""
         with self.lock:
             self.content.clear_partial()
+            self.downloads.clear(self._engine.settings.registries.keep_partial)
             self.content.ensure()
             self._forget_lost()
             image_removal.collect_removed(self._engine)

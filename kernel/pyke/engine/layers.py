@@ -10,7 +10,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pyke import errors
 from pyke.codec import to_data
 from pyke.drivers import LayerRequest
 from pyke.engine.content import sync
+from pyke.engine.pins import Pins
 from pyke.errors import PluginFailed, PluginTimeout, PykeError
 
 if TYPE_CHECKING:
@@ -45,27 +46,16 @@ class Layers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._lock = threading.Lock()
-        self._pins: collections.Counter[str] = collections.Counter()
+        self._pins = Pins()
         self._places = threading.BoundedSemaphore(AT_ONCE)
 
-    @contextlib.contextmanager
-    def pinned(self, chain_ids: Sequence[str]) -> Iterator[None]:
+    def pinned(self, chain_ids: Sequence[str]) -> contextlib.AbstractContextManager[None]:
         """Keep layers from being collected for the length of a block: an image or a snapshot is being made from them."""
-        with self._lock:
-            self._pins.update(chain_ids)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._pins.subtract(chain_ids)
-                self._pins += collections.Counter()  # drops those at zero
+        return self._pins.held(chain_ids)
 
     def needed(self) -> set[str]:
         """The chain IDs that an image, or something in the making, stands on."""
-        with self._lock:
-            pinned = set(self._pins)
-        return pinned | {layer.chain_id for image in self._engine.state.images.all() for layer in image.layers}
+        return self._pins.names() | {layer.chain_id for image in self._engine.state.images.all() for layer in image.layers}
 
     def collect(self, candidates: Sequence[str], driver: str) -> list[str]:
         """Delete those of `candidates` that nothing needs; returns them, the topmost first."""
@@ -75,14 +65,25 @@ class Layers:
             self._engine.plugins.call("storage", driver, "remove_layer", chain_id)
         return gone
 
+    def known(self) -> dict[str, int]:
+        """The sizes of all layers of images, in bytes, by chain ID."""
+        return {layer.chain_id: layer.size for image in self._engine.state.images.all() for layer in image.layers}
+
+    def storage_job(self, chain_id: str, parent: str, driver: str) -> dict[str, Any]:
+        """What a worker process has to know to store a layer."""
+        instance = self._engine.plugins.driver("storage", driver)
+        limits = self._engine.settings.archives.limits()
+        request = LayerRequest(chain_id, parent, limits.max_bytes, limits.max_entries)
+        target = f"{type(instance).__module__}:{type(instance).__qualname__}"
+        return {"driver": target, "home": to_data(instance.home), "layer": to_data(request)}
+
     def add(self, wanted: Sequence[Wanted], driver: str) -> dict[str, int]:
         """See to it that all of these are in the storage driver; returns their sizes in bytes by chain ID.
 
         They may not be on the disk yet when it returns. The first error is raised when all have ended, and what they unpacked stays.
         """
-        known = {layer.chain_id: layer.size for image in self._engine.state.images.all() for layer in image.layers}
         jobs = collections.deque(sorted({each.chain_id: each for each in wanted}.values(), key=_blob_size, reverse=True))
-        effort = _Effort(self._engine, driver, jobs, known)
+        effort = _Effort(self._engine, driver, jobs, self.known())
         threads = [threading.Thread(target=effort.work, args=(self._places,), name="unpack") for _ in range(min(AT_ONCE, len(jobs)))]
         for thread in threads:
             thread.start()
@@ -91,7 +92,6 @@ class Layers:
         if effort.error is not None:
             raise effort.error
         return effort.sizes
-
 
     def add_missing(self, image: Image, content: Content, driver: str) -> None:
         """Unpack an image's layers from its blobs where the storage driver does not have them: it came when another one was used."""
@@ -139,17 +139,9 @@ class _Effort:
                 self.sizes[wanted.chain_id] = process.unpack(self._job(wanted), SECONDS + SECONDS_PER_MIB * _blob_size(wanted) / 2**20)
 
     def _job(self, wanted: Wanted) -> dict[str, Any]:
-        driver = self.engine.plugins.driver("storage", self.driver)
-        limits = self.engine.settings.archives.limits()
-        request = LayerRequest(wanted.chain_id, wanted.parent, limits.max_bytes, limits.max_entries)
-        return {
-            "driver": f"{type(driver).__module__}:{type(driver).__qualname__}",
-            "home": to_data(driver.home),
-            "layer": to_data(request),
-            "blob": wanted.blob,
-            "diff_id": wanted.diff_id,
-            "limits": to_data(limits),
-        }
+        storage = self.engine.images.layers.storage_job(wanted.chain_id, wanted.parent, self.driver)
+        limits = to_data(self.engine.settings.archives.limits())
+        return {**storage, "blob": wanted.blob, "diff_id": wanted.diff_id, "limits": limits}
 
 
 class _Process:
@@ -161,7 +153,7 @@ class _Process:
 
     def unpack(self, job: dict[str, Any], seconds: float) -> int:
         """Have one layer unpacked and return its size."""
-        process = self._process = self._process or _start()
+        process = self._process = self._process or start_worker("pyke.engine.unpack")
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps(job).encode() + b"\n")
         process.stdin.flush()
@@ -175,23 +167,25 @@ class _Process:
         answer = json.loads(line)
         if "size" in answer:
             return int(answer["size"])
-        raise _error(answer, self._driver)
+        raise error_of(answer, f"the storage driver {self._driver!r}")
 
     def close(self) -> None:
         if self._process is not None:
             self._process.communicate()  # closes its standard input, and waits
 
 
-def _start() -> subprocess.Popen[bytes]:
+def start_worker(module: str) -> subprocess.Popen[bytes]:
+    """A process that runs the `main` of a module, with pipes for its standard input and output."""
     # -S and this path in place of site: a start of 25 ms less, and plugins are found where this engine found them.
-    code = f"import sys; sys.path = {sys.path!r}; from pyke.engine.unpack import main; main()"
+    code = f"import sys; sys.path = {sys.path!r}; from {module} import main; main()"
     return subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
 
 
-def _error(answer: dict[str, Any], driver: str) -> PykeError:
+def error_of(answer: dict[str, Any], culprit: str) -> PykeError:
+    """The error that a worker process answered with."""
     kind = getattr(errors, answer["error"], None) if answer["error"] else None
     if kind is None:
-        return PluginFailed(f"the storage driver {driver!r} failed: {answer['message']}", hint="pyke plugin ls")
+        return PluginFailed(f"{culprit} failed: {answer['message']}", hint="pyke plugin ls")
     error: PykeError = kind(answer["message"], hint=answer["hint"])
     return error
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 class Locks:
     """Serialises operations on one object and nothing else.
 
-    Order, where two are needed: container, then network, then image. Never held across network I/O or a wait for a process to end.
+    Order, where two are needed: container, then network, then image. Never held across network I/O or a wait for a process to end; only
+    a layer's is, from the first byte of its download to the last, for nobody else can do anything with that layer but wait.
     """
 
     def __init__(self) -> None:

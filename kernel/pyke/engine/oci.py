@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyke.engine import platforms
 from pyke.engine.content import CONFIG, LAYER, MANIFEST, canonical
-from pyke.engine.json_objects import as_list, as_object, as_text, json_object
+from pyke.engine.json_objects import as_integer, as_list, as_object, as_text, json_object
+from pyke.engine.platforms import Platform
 from pyke.engine.references import Digest
 from pyke.errors import BadArchive
 
 INDEXES = {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 MANIFESTS = {MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"}
 MAX_NESTING = 4  # of indexes in indexes
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386", "loongarch64": "loong64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,15 @@ class Manifest:
     config: Digest
     layers: tuple[Digest, ...]
     media_types: tuple[str, ...]
+    sizes: tuple[int, ...]  # of the layers, in bytes, as announced
+    config_size: int
 
 
-def architecture() -> str:
-    """This machine's architecture in the words of images: "amd64", "arm64", ..."""
-    machine = platform.machine()
-    return MACHINES.get(machine, machine)
+def choose(descriptor: dict[str, Any], fetch: Callable[[Digest], bytes], wanted: Platform | None = None, nesting: int = 0) -> bytes | None:
+    """The bytes of the manifest for a platform (this machine's) that `descriptor` leads to, through indexes where there are any.
 
-
-def choose(descriptor: dict[str, Any], fetch: Callable[[Digest], bytes], nesting: int = 0) -> bytes | None:
-    """The bytes of the manifest for this machine that `descriptor` leads to, through indexes where there are any; None for none."""
+    None where an index has nothing for it. One descriptor of each index is followed, whatever their number.
+    """
     if nesting > MAX_NESTING:
         raise BadArchive(f"an index is nested in others deeper than {MAX_NESTING}")
     digest = Digest(as_text(descriptor.get("digest"), "digest of a descriptor"))
@@ -45,8 +44,19 @@ def choose(descriptor: dict[str, Any], fetch: Callable[[Digest], bytes], nesting
     if "manifests" not in document:
         return text
     candidates = [as_object(each, f"a descriptor of {digest}") for each in as_list(document["manifests"], f"manifests of {digest}")]
-    chosen = next((each for each in candidates if _is_native(each)), None)
-    return choose(chosen, fetch, nesting + 1) if chosen is not None else None
+    chosen = _best(candidates, wanted or platforms.native())
+    return choose(chosen, fetch, wanted, nesting + 1) if chosen is not None else None
+
+
+def _best(candidates: Sequence[dict[str, Any]], wanted: Platform) -> dict[str, Any] | None:
+    """The first of the descriptors that fit a platform best; one that says no platform is taken where none does."""
+    rated = [(wanted.fitness(offered), each) for each in candidates if (offered := platforms.of_descriptor(each))]
+    best = max((fitness for fitness, _ in rated), default=0)
+    if best:
+        return next(each for fitness, each in rated if fitness == best)
+    known = MANIFESTS | INDEXES
+    unsaid = (each for each in candidates if platforms.of_descriptor(each) is None)
+    return next((each for each in unsaid if as_text(each.get("mediaType"), "mediaType of a descriptor") in known), None)
 
 
 def parse_manifest(text: bytes) -> Manifest:
@@ -56,12 +66,16 @@ def parse_manifest(text: bytes) -> Manifest:
     kind = as_text(document.get("mediaType"), what)
     if kind and kind not in MANIFESTS:
         raise BadArchive(f"{what} is of the type {kind[:100]!r}, which is not an image's")
+    if document.get("fsLayers") is not None:
+        raise BadArchive(f"{what} is of Docker's schema 1, which nobody writes any more", hint="pyke pull IMAGE:TAG of a newer build")
     layers = [as_object(each, f"a layer of {what}") for each in as_list(document.get("layers"), f"layers of {what}")]
     config = as_object(document.get("config"), f"config of {what}")
     return Manifest(
         config=Digest(as_text(config.get("digest"), f"config of {what}")),
         layers=tuple(Digest(as_text(each.get("digest"), f"a layer of {what}")) for each in layers),
         media_types=tuple(as_text(each.get("mediaType"), f"a layer of {what}") for each in layers),
+        sizes=tuple(as_integer(each.get("size"), f"a layer of {what}") for each in layers),
+        config_size=as_integer(config.get("size"), f"config of {what}"),
     )
 
 
@@ -78,10 +92,3 @@ def manifest_of(config: Digest, config_size: int, layers: Sequence[tuple[Digest,
             ],
         }
     )
-
-
-def _is_native(descriptor: dict[str, Any]) -> bool:
-    wanted = as_object(descriptor.get("platform"), "platform of a descriptor")
-    if not wanted:
-        return as_text(descriptor.get("mediaType"), "mediaType of a descriptor") in MANIFESTS | INDEXES
-    return as_text(wanted.get("os"), "platform") == "linux" and as_text(wanted.get("architecture"), "platform") == architecture()

@@ -19,6 +19,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from pyke.archive.decompress import compression_of, plain
@@ -56,14 +57,15 @@ def unpack(job: dict[str, Any]) -> int:
     try:
         if not compression_of(os.pread(blob, 6, 0)):
             return driver.add_layer(layer, blob)
-        return _unpack_compressed(driver, layer, _Plain(blob, limits), job["diff_id"])
+        return unpack_stream(driver, layer, plain(lambda size: os.read(blob, size), limits), job["diff_id"])
     finally:
         os.close(blob)
 
 
-def _unpack_compressed(driver: StorageDriver, layer: LayerRequest, stream: _Plain, diff_id: str) -> int:
+def unpack_stream(driver: StorageDriver, layer: LayerRequest, pieces: Iterator[bytes], diff_id: str) -> int:
+    """Give a layer to its storage driver as its plain content comes; returns its size. `BadArchive` as for `unpack`."""
     try:
-        with stream:
+        with _Plain(pieces) as stream:
             size = driver.add_layer(layer, stream.descriptor)
         if stream.digest != diff_id:
             raise BadArchive(f"the layer {diff_id} has the content of {stream.digest}")
@@ -76,8 +78,8 @@ def _unpack_compressed(driver: StorageDriver, layer: LayerRequest, stream: _Plai
 class _Plain:
     """The plain content of a blob as a pipe that a thread fills."""
 
-    def __init__(self, blob: int, limits: ArchiveLimits) -> None:
-        self._pieces = plain(lambda size: os.read(blob, size), limits)
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
         self._sha256 = hashlib.sha256()
         self._error: BaseException | None = None
         self.descriptor, self._end = os.pipe()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pyke.errors import PykeError
@@ -12,9 +12,12 @@ from pyke.http.exchange import Stream, encode
 T = TypeVar("T")
 
 
-def progress(objects: Iterable[Mapping[str, Any]]) -> Stream:
-    """The stream of `objects`. What fails before the first of them is answered with a status; later, as Docker's `errorDetail`."""
-    return Stream(_lines(eager(objects)))
+def progress(objects: Iterable[Mapping[str, Any]], *, cancel: Callable[[], None] | None = None) -> Stream:
+    """The stream of `objects`. What fails before the first of them is answered with a status; later, as Docker's `errorDetail`.
+
+    `cancel` is called when the client is gone.
+    """
+    return Stream(_lines(eager(objects)), cancel=cancel)
 
 
 def eager(items: Iterable[T]) -> Iterator[T]:

@@ -58,6 +58,10 @@ class Plugins:
         """The names of a family's installed drivers, sorted."""
         return self._catalogue.names(family)
 
+    def ranked(self, family: str) -> list[str]:
+        """The names of a family's drivers, the highest rank first; those that two plugins claim are left out."""
+        return [offer.driver.name for offer in self._catalogue.offers(family)]
+
     def driver(self, family: str, name: str, *, deadline: float = 30.0) -> Any:
         """The one instance of a driver, imported and made at first use.
 

@@ -57,21 +57,28 @@ def create(request: Request) -> Answer:
 
 def _pull(request: Request) -> Stream:
     query = request.query
-    reference = _with_tag(query.text("fromImage"), query.text("tag"))
+    reference = with_tag(query.text("fromImage"), query.text("tag"))
     credentials = registry_credentials(request.headers)
-    return progress(request.engine.images.pull(reference, platform=query.text("platform"), credentials=credentials, caller=request.caller))
+    pulling = request.engine.images.pull(reference, platform=query.text("platform"), credentials=credentials, caller=request.caller)
+    return progress(pulling, cancel=pulling.close)
+
+
+def push(request: Request) -> Stream:
+    reference = with_tag(request["name"], request.query.text("tag"))
+    pushing = request.engine.images.push(reference, credentials=registry_credentials(request.headers), caller=request.caller)
+    return progress(pushing, cancel=pushing.close)
 
 
 def _import(request: Request) -> Stream:
     query = request.query
-    reference = _with_tag(query.text("repo"), query.text("tag")) if query.text("repo") else ""
+    reference = with_tag(query.text("repo"), query.text("tag")) if query.text("repo") else ""
     image = request.engine.images.import_archive(
         request.body, reference=reference, message=query.text("message"), changes=query.all("changes"), caller=request.caller
     )
     return progress([{"status": image.id}])
 
 
-def _with_tag(name: str, tag: str) -> str:
+def with_tag(name: str, tag: str) -> str:
     """The name with a tag or digest that came by itself."""
     if not tag:
         return name
@@ -120,7 +127,7 @@ def _archive(request: Request, names: list[str]) -> Stream:
 
 def tag(request: Request) -> Reply:
     query = request.query
-    request.engine.images.tag(request["name"], _with_tag(query.text("repo"), query.text("tag")), caller=request.caller)
+    request.engine.images.tag(request["name"], with_tag(query.text("repo"), query.text("tag")), caller=request.caller)
     return Reply(201)
 
 
@@ -150,6 +157,7 @@ ROUTES: Routes = {
     ("GET", "/images/{name:path}/json"): inspect,
     ("GET", "/images/{name:path}/history"): history,
     ("GET", "/images/{name:path}/get"): save_one,
+    ("POST", "/images/{name:path}/push"): push,
     ("POST", "/images/{name:path}/tag"): tag,
     ("DELETE", "/images/{name:path}"): remove,
 }

@@ -79,6 +79,9 @@ class MemoryImages:
             raise NotInstalled("no registry plugin is installed that serves 'docker.io'", hint="pip install pyke-registry-dockerhub")
         yield {"status": f"Pulling from {reference}", "id": (credentials or {}).get("username", "")}
 
+    def push(self, reference: str, *, credentials: Mapping[str, str] | None, caller: Caller) -> Iterator[dict[str, Any]]:
+        yield {"status": f"The push refers to repository [{reference}]", "id": (credentials or {}).get("username", "")}
+
     def prune(self, filters: Mapping[str, Sequence[str]], *, caller: Caller) -> Any:
         return SimpleNamespace(deleted=(), reclaimed=0)
 
