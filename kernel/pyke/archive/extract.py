@@ -54,15 +54,15 @@ def extract(source: Source, root: int, *, limits: ArchiveLimits = DEFAULT_LIMITS
     before where it is not. Extended attributes of other namespaces than user and security.capability and POSIX ACLs are dropped:
     trusted.overlay.* from outside would speak to the kernel. Raises `BadArchive`, or `NoSpace`, and leaves a partial tree behind.
     """
-    extractor = _Extractor(root, OverlayWhiteouts() if overlay else AppliedWhiteouts())
-    try:
-        return extractor.run(TarReader(source, limits))
-    finally:
-        extractor.parents.forget()
+    return Extractor(root, OverlayWhiteouts() if overlay else AppliedWhiteouts()).run(TarReader(source, limits))
 
 
-class _Extractor:
-    def __init__(self, root: int, whiteouts: Whiteouts) -> None:
+class Extractor:
+    """Places entries below a directory, one after the other. With `whiteouts` None, names like ".wh.x" are names like others."""
+
+    implied = Entry(b"", DIRECTORY, 0o755, 0, 0, 0, 0, b"", (0, 0))  # what a directory is that no entry announced
+
+    def __init__(self, root: int, whiteouts: Whiteouts | None) -> None:
         self.root = root
         self.whiteouts = whiteouts
         self.parents = tree.Parents(root)
@@ -78,9 +78,16 @@ class _Extractor:
         }
 
     def run(self, reader: TarReader) -> Extracted:
+        """Place every entry of an archive, and read it to its end."""
         self.reader = reader
+        try:
+            return self._run()
+        finally:
+            self.parents.forget()
+
+    def _run(self) -> Extracted:
         size = entries = 0
-        for entry in reader:
+        for entry in self.reader:
             entries += 1
             try:
                 self._place(entry)
@@ -98,7 +105,7 @@ class _Extractor:
             self.directories[()] = entry
             return
         name = parts[-1]
-        if name.startswith(PREFIX):
+        if self.whiteouts is not None and _is_whiteout(parts):
             if self.whiteouts.whiteout(self.parents, parts[:-1], name):
                 self.parents.forget()
             return
@@ -112,7 +119,8 @@ class _Extractor:
         except FileExistsError:
             self._clear(parent, name)
             make(self.parents.of(parts[:-1]), name, entry)
-        self.whiteouts.placed(parts)
+        if self.whiteouts is not None:
+            self.whiteouts.placed(parts)
 
     def _clear(self, parent: int, name: bytes) -> None:
         """Make room for an entry whose name is taken by an earlier one: the later one counts."""
@@ -135,12 +143,13 @@ class _Extractor:
         except FileExistsError:
             kind = tree.kind_of(parent, parts[-1])
             if kind != stat.S_IFDIR:
-                tree.remove(parent, parts[-1])
+                self._clear(parent, parts[-1])
                 os.mkdir(parts[-1], 0o700, dir_fd=parent)
-                if kind == stat.S_IFCHR:
+                if kind == stat.S_IFCHR and self.whiteouts is not None:
                     self.whiteouts.revived(parent, parts[-1])
         self.directories[parts] = entry
-        self.whiteouts.placed(parts)
+        if self.whiteouts is not None:
+            self.whiteouts.placed(parts)
 
     def _hard_link(self, parent: int, name: bytes, entry: Entry) -> None:
         target = parts_of(entry.link)
@@ -173,9 +182,8 @@ class _Extractor:
     # directories, at the end
 
     def _finish_directories(self) -> None:
-        implied = Entry(b"", DIRECTORY, 0o755, 0, 0, 0, 0, b"", (0, 0))
         for parts in self.parents.made:
-            self.directories.setdefault(parts, implied)
+            self.directories.setdefault(parts, self.implied)
         for parts, entry in sorted(self.directories.items(), key=lambda item: item[0], reverse=True):
             try:
                 directory = self.parents.of(parts, make=False)
@@ -192,12 +200,16 @@ def parts_of(name: bytes) -> Parts:
     parts = tuple([part for part in name.split(b"/") if part and part != b"."])
     if b".." in parts:
         raise BadArchive(f"the name {printable(name)} leads out of the archive")
-    if any(part.startswith(PREFIX) for part in parts[:-1]):
-        raise BadArchive(f"the name {printable(name)} lies below a whiteout")
     for part in parts:
         if len(part) > MAX_COMPONENT:
             raise BadArchive(f"the name {printable(name)} has a part of more than {MAX_COMPONENT} bytes")
     return parts
+
+
+def _is_whiteout(parts: Parts) -> bool:
+    if any(part.startswith(PREFIX) for part in parts[:-1]):
+        raise BadArchive(f"the name {printable(b'/'.join(parts))} lies below a whiteout")
+    return parts[-1].startswith(PREFIX)
 
 
 def _set_metadata(descriptor: int, entry: Entry) -> None:
@@ -212,7 +224,8 @@ def _set_metadata(descriptor: int, entry: Entry) -> None:
 def _set_metadata_by_name(parent: int, name: bytes, entry: Entry) -> None:
     os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
     if entry.kind != SYMBOLIC_LINK:
-        os.chmod(name, entry.mode, dir_fd=parent)
+        with tree.opened(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent) as node:
+            os.chmod(f"/proc/self/fd/{node}", entry.mode)  # by its name, chmod(2) would follow a link that has taken its place
     os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
 
 

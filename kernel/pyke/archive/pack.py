@@ -6,9 +6,10 @@ Sockets are left out, as tar does. A file that shrinks while it is read is fille
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from pyke.archive import tree
 from pyke.archive.limits import DEFAULT_LIMITS
@@ -20,6 +21,7 @@ CHUNK = 1 << 20
 END = bytes(2 * BLOCK)
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
 REDIRECTS = {b"trusted.overlay.redirect", b"trusted.overlay.metacopy"}
+EXCHANGED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL}  # deleted meanwhile, or no directory, file or link any more
 KINDS = {
     stat.S_IFREG: FILE,
     stat.S_IFLNK: SYMBOLIC_LINK,
@@ -31,20 +33,44 @@ KINDS = {
 KEPT_XATTRS = {b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"}
 
 
-def pack(root: int, *, overlay: bool = False, base: bytes = b"") -> Iterator[bytes]:
+def pack(root: int, *, overlay: bool = False, base: bytes = b"", left_out: Container[bytes] = ()) -> Iterator[bytes]:
     """The tree below the directory descriptor `root` as a plain tar, in pieces.
 
     With `overlay`, character devices 0:0 and opaque directories are written as ".wh." names: `root` is an overlay's upper directory.
-    `base` is put before every name ("" or something that ends in "/"). Raises `PykeError` where the tree cannot be told as a tar.
+    `base` is put before every name ("" or something that ends in "/"); what has one of the names in `left_out` is not told of. Raises
+    `PykeError` where the tree cannot be told as a tar.
     """
-    packer = _Packer(overlay)
+    packer = _Packer(overlay, left_out)
     yield from packer.directory(root, base)
     yield END
 
 
+def pack_one(parent: int, name: bytes, *, as_name: bytes, is_shown: Callable[[int], bool] | None = None) -> Iterator[bytes]:
+    """What `name` is in the directory descriptor `parent`, and all below it, as a plain tar in which it is called `as_name`.
+
+    Directories of which `is_shown` says False, given a descriptor, are told as empty ones. FileNotFoundError when it is not there.
+    """
+    yield from _Packer(False, (), is_shown).entry(parent, name, as_name)
+    yield END
+
+
+def gathered(pieces: Iterable[bytes], size: int = 1 << 18) -> Iterator[bytes]:
+    """The same bytes in pieces of about `size`: headers would cost a system call each."""
+    waiting: list[bytes] = []
+    length = 0
+    for piece in pieces:
+        waiting.append(piece)
+        length += len(piece)
+        if length >= size:
+            yield b"".join(waiting)
+            waiting.clear()
+            length = 0
+    yield b"".join(waiting)
+
+
 class _Packer:
-    def __init__(self, overlay: bool) -> None:
-        self.overlay = overlay
+    def __init__(self, overlay: bool, left_out: Container[bytes], is_shown: Callable[[int], bool] | None = None) -> None:
+        self.overlay, self.left_out, self.is_shown = overlay, left_out, is_shown
         self.linked: dict[tuple[int, int], bytes] = {}  # first names of files with several
 
     def directory(self, descriptor: int, prefix: bytes) -> Iterator[bytes]:
@@ -53,40 +79,48 @@ class _Packer:
         if self.overlay and _opaque(descriptor):
             yield header(prefix + OPAQUE_NAME, FILE, 0)
         for name in sorted(os.fsencode(each) for each in os.listdir(descriptor)):
+            if prefix + name in self.left_out:
+                continue
             try:
-                yield from self._entry(descriptor, name, prefix)
-            except FileNotFoundError:
-                continue  # deleted meanwhile
+                yield from self.entry(descriptor, name, prefix + name)
+            except OSError as error:
+                if error.errno not in EXCHANGED:
+                    raise
 
-    def _entry(self, parent: int, name: bytes, prefix: bytes) -> Iterator[bytes]:
+    def entry(self, parent: int, name: bytes, path: bytes) -> Iterator[bytes]:
+        """What `name` is in a directory, under the name `path`."""
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
         kind = KINDS.get(stat.S_IFMT(found.st_mode))
         if kind is None:
             return
         if self.overlay and kind == CHARACTER and found.st_rdev == 0:
-            yield header(prefix + PREFIX + name, FILE, 0)
+            directory, slash, last = path.rpartition(b"/")
+            yield header(directory + slash + PREFIX + last, FILE, 0)
         elif kind == DIRECTORY:
-            with tree.opened(name, dir_fd=parent) as directory:
-                yield self._header(prefix + name + b"/", kind, found, xattrs=self._xattrs(directory, prefix + name))
-                yield from self.directory(directory, prefix + name + b"/")
+            with tree.opened(name, dir_fd=parent) as directory_descriptor:
+                yield from self._directory(directory_descriptor, path, found)
         elif kind == FILE:
-            yield from self._file(parent, name, prefix, found)
+            yield from self._file(parent, name, path, found)
         else:
             link = os.fsencode(os.readlink(name, dir_fd=parent)) if kind == SYMBOLIC_LINK else b""
-            yield self._header(prefix + name, kind, found, link=link)
+            yield self._header(path, kind, found, link=link)
 
-    def _file(self, parent: int, name: bytes, prefix: bytes, found: os.stat_result) -> Iterator[bytes]:
+    def _directory(self, descriptor: int, path: bytes, found: os.stat_result) -> Iterator[bytes]:
+        prefix = path if path == b"/" else path + b"/"
+        yield self._header(prefix, DIRECTORY, found, xattrs=self._xattrs(descriptor, path))
+        if self.is_shown is None or self.is_shown(descriptor):
+            yield from self.directory(descriptor, prefix)
+
+    def _file(self, parent: int, name: bytes, path: bytes, found: os.stat_result) -> Iterator[bytes]:
         identity = (found.st_dev, found.st_ino)
         if identity in self.linked:
-            yield self._header(prefix + name, HARD_LINK, found, link=self.linked[identity])
+            yield self._header(path, HARD_LINK, found, link=self.linked[identity])
             return
-        with tree.opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent) as descriptor:
+        with tree.opened_file(name, os.O_RDONLY, dir_fd=parent) as descriptor:
             found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                return  # swapped meanwhile
             if found.st_nlink > 1:
-                self.linked[found.st_dev, found.st_ino] = prefix + name
-            yield self._header(prefix + name, FILE, found, size=found.st_size, xattrs=self._xattrs(descriptor, prefix + name))
+                self.linked[found.st_dev, found.st_ino] = path
+            yield self._header(path, FILE, found, size=found.st_size, xattrs=self._xattrs(descriptor, path))
             yield from _content(descriptor, found.st_size)
 
     def _header(
@@ -161,9 +195,7 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length + digits, key, value)
 
 
-def _block(
-    name: bytes, kind: bytes, size: int, mode: int, uid: int, gid: int, mtime: int, link: bytes, device: tuple[int, int]
-) -> bytes:
+def _block(name: bytes, kind: bytes, size: int, mode: int, uid: int, gid: int, mtime: int, link: bytes, device: tuple[int, int]) -> bytes:
     front = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (
         name.ljust(100, b"\0"),
         mode,

@@ -73,6 +73,19 @@ def opened(path: str | bytes, flags: int = DIRECTORY_ONLY, *, dir_fd: int | None
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def opened_file(name: bytes, flags: int, *, dir_fd: int) -> Iterator[int]:
+    """A descriptor of a regular file for the length of a block; FileNotFoundError for anything else.
+
+    A device that takes the file's place meanwhile is not opened: for a watchdog or a tape, that alone is an act.
+    """
+    with opened(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd) as node:
+        if not stat.S_ISREG(os.fstat(node).st_mode):
+            raise FileNotFoundError(errno.ENOENT, "not a regular file any more", os.fsdecode(name))
+        with opened(f"/proc/self/fd/{node}", flags | os.O_CLOEXEC) as descriptor:
+            yield descriptor
+
+
 def remove(parent: int, name: bytes) -> None:
     """Remove what `name` is in the directory `parent`: a file, a link, or a tree of any depth. Links are never followed."""
     try:

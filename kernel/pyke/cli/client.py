@@ -87,10 +87,11 @@ class Connection:
 
 
 class Reply:
-    """A reply whose body is still on the wire."""
+    """A reply whose body is still on the wire. One to a HEAD has none, whatever its length."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, has_body: bool = True) -> None:
         self.connection = connection
+        self.has_body = has_body
         head = connection.read_until(b"\r\n\r\n", MAXIMUM_HEAD).decode("latin-1")
         status_line, *lines = head.rstrip("\r\n").split("\r\n")
         try:
@@ -101,7 +102,7 @@ class Reply:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it arrives."""
-        if self.status in (204, 304):
+        if self.status in (204, 304) or not self.has_body:
             return
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             yield from self._chunked()
@@ -223,7 +224,7 @@ class Client:
         try:
             self._send(connection, method, target, body, content, headers)
             is_sent = True
-            return _accepted(Reply(connection))
+            return _accepted(Reply(connection, has_body=method != "HEAD"))
         except OSError as error:
             connection.close()
             if not is_last and not connection.buffered and (not is_sent or _is_repeatable(method, target)):

@@ -22,8 +22,10 @@ COMMON = ("run", "exec", "ps", "pull", "images", "version", "info")
 # The name by which a command is defined, and where: pyke.cli.MODULE, ATTRIBUTE.
 HOMES = {
     "attach": "attach:ATTACH",
+    "commit": "commit:COMMIT",
     "completion": "completion:COMPLETION",
     "container prune": "prune:CONTAINERS",
+    "cp": "copy:COPY",
     "create": "create:CREATE",
     "diff": "inside:DIFF",
     "engine": "engine:ENGINE",
@@ -81,7 +83,7 @@ ALIASES = {
     **{
         f"container {name}": name
         for name in (
-            *("attach", "create", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run"),
+            *("attach", "commit", "cp", "create", "diff", "exec", "export", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run"),
             *("start", "stop", "top", "unpause", "update", "wait"),
         )
     },

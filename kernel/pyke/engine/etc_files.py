@@ -25,13 +25,18 @@ ff02::2\tip6-allrouters
 """
 
 
-def write(engine: Engine, container: Container) -> dict[str, str]:
-    """Write the files for a start, and return {path inside: path on the host}. Joined networks share the other's files."""
+def paths(engine: Engine, container: Container) -> dict[str, str]:
+    """{path inside: path on the host}. Joined networks share the other's files."""
     mode = container.spec.network_mode
     owner = mode.removeprefix("container:") if mode.startswith("container:") else container.id
     directory = engine.layout.container_directory(owner)
-    files = {f"/etc/{name}": os.path.join(directory, name) for name in ("resolv.conf", "hostname", "hosts")}
-    if owner == container.id:
+    return {f"/etc/{name}": os.path.join(directory, name) for name in ("resolv.conf", "hostname", "hosts")}
+
+
+def write(engine: Engine, container: Container) -> dict[str, str]:
+    """Write the files for a start, unless they are another container's, and return their `paths`."""
+    files = paths(engine, container)
+    if not container.spec.network_mode.startswith("container:"):
         shares = engine.networks.shares_host_namespace(container.spec)
         _replace(files["/etc/hostname"], container.hostname + "\n")
         _replace(files["/etc/hosts"], _hosts(engine, container, shares_host=shares))

@@ -28,7 +28,7 @@ def apply(config: Config, changes: Sequence[str]) -> Config:
         word, _, rest = change.strip().partition(" ")
         maker = MAKERS.get(word.upper())
         if maker is None:
-            raise InvalidRequest(f"{word} is not a valid change command", hint="pyke import --change 'CMD [\"sh\"]' FILE IMAGE")
+            raise InvalidRequest(f"{word.lower()} is not a valid change command", hint="pyke import --change 'CMD [\"sh\"]' FILE IMAGE")
         if not rest.strip():
             raise InvalidRequest(f"{word.upper()} requires at least one argument")
         maker(changed, rest.strip())

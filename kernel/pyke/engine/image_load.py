@@ -36,9 +36,9 @@ def load(engine: Engine, stream: BinaryIO) -> Iterator[str]:
             yield from _lines(engine, image, names)
 
 
-def store(engine: Engine, reception: Reception, parcel: Parcel, names: Sequence[Reference], *, source: str) -> Image:
-    """Make one received image the engine's own, under these names."""
-    image = _described(reception, parcel)
+def store(engine: Engine, reception: Reception, parcel: Parcel, names: Sequence[Reference], *, source: str, parent: str = "") -> Image:
+    """Make one received image the engine's own, under these names; `parent` is the ID of the image that it was made from here."""
+    image = replace(_described(reception, parcel), parent=parent)
     driver = engine.images.storage_driver
     chain_ids = [layer.chain_id for layer in image.layers]
     try:

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import h11
 
@@ -102,8 +102,8 @@ class Connection:
         return True
 
     def _write_stream(self, stream: Stream) -> bool:
-        self._wire.start_stream([("Content-Type", stream.content_type), *stream.headers])
         try:
+            self._wire.start_stream([("Content-Type", stream.content_type), *stream.headers])
             with self._watched(stream):
                 for piece in stream.chunks:
                     self._wire.send_piece(piece)
@@ -114,6 +114,9 @@ class Connection:
         except Exception:
             log.exception("a reply broke off")  # its end is missing, so that the client knows
             return False
+        finally:
+            if isinstance(stream.chunks, Closable):
+                stream.chunks.close()
         self._wire.end_stream()
         return True
 
@@ -136,6 +139,13 @@ class Connection:
             self._wire.reply(status, reply_headers(reply), reply.body)
         except h11.LocalProtocolError:
             return  # an answer had begun
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """Pieces of a reply that hold something, which is to be let go of however the reply ends."""
+
+    def close(self) -> None: ...
 
 
 def peer(client: socket.socket) -> Caller:

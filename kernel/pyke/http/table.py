@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyke.http.router import Router
-from pyke.http.routes import containers, execs, images, lifecycle, networks, plugins, streams, system, volumes
+from pyke.http.routes import containers, execs, files, images, lifecycle, networks, plugins, streams, system, volumes
 
 
 def all_routes() -> Router:
@@ -14,6 +14,7 @@ def all_routes() -> Router:
         lifecycle.ROUTES,
         streams.ROUTES,
         execs.ROUTES,
+        files.ROUTES,
         images.ROUTES,
         networks.ROUTES,
         volumes.ROUTES,

@@ -13,6 +13,7 @@ from pyke.http.fields import Fields
 from pyke.http.progress import eager, progress
 from pyke.http.router import Routes
 from pyke.http.shapes import image as shapes
+from pyke.model import Image
 
 AUTH_LIMIT = 64 << 10
 
@@ -34,7 +35,14 @@ def inspect(request: Request) -> Reply:
 
 
 def history(request: Request) -> Reply:
-    return json_reply(shapes.history(request.engine.images.get(request["name"])))
+    image = request.engine.images.get(request["name"])
+    by_id = {each.id: each for each in request.engine.images.all()}
+    ancestors: list[Image] = []
+    parent = by_id.get(image.parent)
+    while parent is not None and parent not in ancestors:
+        ancestors.append(parent)
+        parent = by_id.get(parent.parent)
+    return json_reply(shapes.history(image, ancestors))
 
 
 def load(request: Request) -> Stream:

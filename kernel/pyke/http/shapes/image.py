@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,14 +64,15 @@ def summary(image: Image, version: Version, *, containers: int = -1, shared_size
     } | _virtual_size(image, version)
 
 
-def history(image: Image) -> list[Json]:
-    """The steps that made an image, newest first."""
+def history(image: Image, ancestors: Sequence[Image] = ()) -> list[Json]:
+    """The steps that made an image, newest first. The older ones carry the names of `ancestors`: the images that it was made from here."""
     layers = list(image.layers)
     sizes = [0 if step.empty_layer or not layers else layers.pop(0).size for step in image.history]
     steps = [_step(step, size) for step, size in zip(image.history, sizes, strict=True)]
     steps += [_step(HistoryEntry(), layer.size) for layer in layers]  # layers that the history forgot
     newest = list(reversed(steps)) or [_step(HistoryEntry(created=image.created, comment=image.comment), image.size)]
-    newest[0] |= {"Id": image.id, "Tags": [familiar(tag) for tag in image.tags] or None}
+    for step, made in zip(newest, (image, *ancestors), strict=False):
+        step |= {"Id": made.id, "Tags": [familiar(tag) for tag in made.tags] or None}
     return newest
 
 

@@ -24,6 +24,7 @@ from pyke.model import (
 )  # fmt: skip
 from pyke.paths import Layout
 from pyke.testing.memory.containers import MemoryContainers
+from pyke.testing.memory.files import MemoryFiles
 from pyke.testing.memory.stores import MemoryImages, MemoryNetworks, MemoryVolumes
 
 
@@ -58,6 +59,7 @@ class MemoryEngine:
         self.networks = MemoryNetworks(self)
         self.volumes = MemoryVolumes()
         self.containers = MemoryContainers(self)
+        self.files = MemoryFiles(self)
         self.plugins = MemoryPlugins()
 
 
