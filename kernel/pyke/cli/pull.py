@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyke.cli import progress
+from pyke.cli import credentials, progress
 from pyke.cli.create import with_tag
 from pyke.cli.flags import BOOL, STRING, Command, Flag, Options
 from pyke.cli.images import split_reference
@@ -15,30 +15,39 @@ if TYPE_CHECKING:
 
 def pull(session: Session, reference: str, *, platform: str = "", quiet: bool = False, descriptor: int = 1) -> None:
     """Pull an image and show how it goes on `descriptor`."""
-    repository, tag = split_reference(reference)
-    query = {"fromImage": repository, "tag": tag or "latest", "platform": platform or None}
-    progress.show(session.engine.open("POST", "/images/create", query).json_values(), descriptor, quiet=quiet)
+    _pull_tag(session, *split_reference(with_tag(reference)), platform=platform, quiet=quiet, descriptor=descriptor)
+
+
+def _pull_tag(session: Session, repository: str, tag: str, *, platform: str, quiet: bool, descriptor: int = 1) -> None:
+    """Pull a tag or digest; all tags where it is ""."""
+    query = {"fromImage": repository, "tag": tag or None, "platform": platform or None}
+    headers = credentials.header(credentials.registry_of(repository))
+    progress.show(session.engine.open("POST", "/images/create", query, headers=headers).json_values(), descriptor, quiet=quiet)
 
 
 def _pull(session: Session, options: Options) -> int:
     reference, quiet = options.arguments[0], options.yes("quiet")
     if not reference:
         raise PykeError("invalid reference format")
+    repository, tag = split_reference(reference)
     if options.yes("all-tags"):
-        raise PykeError("pulling all tags of a repository is not supported", hint=f"pyke pull {with_tag(reference)}")
-    if not split_reference(reference)[1] and not quiet:
+        if tag:
+            raise PykeError("tag can't be used with --all-tags/-a")
+        _pull_tag(session, repository, "", platform=options.text("platform"), quiet=quiet)
+        session.out(canonical(repository))
+        return 0
+    if not tag and not quiet:
         session.out("Using default tag: latest")
     pull(session, reference, platform=options.text("platform"), quiet=quiet)
-    session.out(_canonical(with_tag(reference)))
+    session.out(canonical(with_tag(reference)))
     return 0
 
 
-def _canonical(reference: str) -> str:
+def canonical(reference: str) -> str:
     """ "busybox:1" becomes "docker.io/library/busybox:1"."""
-    first, slash, _ = reference.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"):
+    if credentials.registry_of(reference) != credentials.HUB or reference.startswith("docker.io/"):
         return reference
-    return f"docker.io/{reference}" if slash else f"docker.io/library/{reference}"
+    return f"docker.io/{reference}" if "/" in reference else f"docker.io/library/{reference}"
 
 
 PULL = Command(

@@ -13,11 +13,15 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyke.engine import registry_queries
+from pyke.engine.credentials import credentials_of
+from pyke.engine.registry_queries import Description
 from pyke.errors import NotInstalled, PluginFailed, PluginTimeout, PykeError, RegistryFailed, RegistryUnavailable
-from pyke.registries import RegistryCredentials, RegistryEndpoint, Repository
+from pyke.model import Caller
+from pyke.registries import RegistryCredentials, RegistryEndpoint, RegistryLogin, Repository, SearchResult
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -48,6 +52,27 @@ class Registries:
     def access(self, registry: str, credentials: RegistryCredentials) -> Access:
         """A registry as it is to be asked with these credentials."""
         return Access(self._engine, self.client(registry), self.mirrors(registry), self.endpoint(registry, credentials))
+
+    # what Docker's clients ask
+
+    def login(self, fields: Mapping[str, str], *, caller: Caller) -> RegistryLogin:
+        """Check a login: {"username", "password", "serveraddress"}."""
+        self._engine.authorize(caller, "registry.login", fields.get("serveraddress", ""))
+        return registry_queries.login(self._engine, fields)
+
+    def search(
+        self, term: str, limit: int, filters: Mapping[str, Sequence[str]], *, credentials: Mapping[str, str] | None, caller: Caller
+    ) -> list[SearchResult]:
+        """Images for a term; see `registry_queries.search`."""
+        self._engine.authorize(caller, "registry.search", term)
+        return registry_queries.search(self._engine, term, limit, filters, credentials_of(credentials))
+
+    def describe(self, name: str, *, credentials: Mapping[str, str] | None, caller: Caller) -> Description:
+        """What a name stands for at its registry."""
+        self._engine.authorize(caller, "registry.inspect", name)
+        return registry_queries.describe(self._engine, name, credentials_of(credentials))
+
+    # endpoints
 
     def endpoint(self, registry: str, credentials: RegistryCredentials) -> RegistryEndpoint:
         """The registry itself."""

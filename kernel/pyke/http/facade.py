@@ -25,6 +25,7 @@ from pyke.model import (
     Volume,
 )
 from pyke.paths import Layout
+from pyke.registries import RegistryLogin, SearchResult
 
 
 class Created(Protocol):
@@ -230,6 +231,29 @@ class Subscription(Protocol):
     def close(self) -> None: ...
 
 
+class Named(Protocol):
+    """What a name stands for at a registry: `pyke.engine.registry_queries.Description`."""
+
+    @property
+    def reference(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def platforms(self) -> Sequence[Any]: ...
+
+
+class Registries(Protocol):
+    def login(self, fields: Mapping[str, str], *, caller: Caller) -> RegistryLogin: ...
+    def search(
+        self, term: str, limit: int, filters: Filters, *, credentials: Mapping[str, str] | None, caller: Caller
+    ) -> Sequence[SearchResult]: ...
+    def describe(self, name: str, *, credentials: Mapping[str, str] | None, caller: Caller) -> Named: ...
+
+
 class Events(Protocol):
     def subscribe(self, since: int = 0, until: int = 0, wanted: Callable[[Event], bool] = ...) -> Subscription: ...
 
@@ -274,6 +298,8 @@ class Engine(Protocol):
     def networks(self) -> Networks: ...
     @property
     def volumes(self) -> Volumes: ...
+    @property
+    def registries(self) -> Registries: ...
     @property
     def events(self) -> Events: ...
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyke.http.router import Router
-from pyke.http.routes import containers, execs, files, images, lifecycle, networks, plugins, streams, system, volumes
+from pyke.http.routes import containers, execs, files, images, lifecycle, networks, plugins, registries, resources, streams, system, volumes
 
 
 def all_routes() -> Router:
@@ -12,9 +12,11 @@ def all_routes() -> Router:
         system.ROUTES,
         containers.ROUTES,
         lifecycle.ROUTES,
+        resources.ROUTES,
         streams.ROUTES,
         execs.ROUTES,
         files.ROUTES,
+        registries.ROUTES,
         images.ROUTES,
         networks.ROUTES,
         volumes.ROUTES,

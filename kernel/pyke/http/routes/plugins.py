@@ -66,8 +66,6 @@ ROUTES: Routes = {
     ("POST", "/build/prune"): build_prune,
     ("POST", "/build"): absent("image building yet"),
     ("POST", "/commit"): absent("commit yet"),
-    ("GET", "/images/search"): absent("a search of registries"),
-    ("GET", "/distribution/{name:path}/json"): absent("a look into registries yet"),
     ("GET", "/containers/{name}/changes"): absent("diff yet"),
     ("GET", "/containers/{name}/export"): absent("export yet"),
     ("GET", "/containers/{name}/attach/ws"): absent("attaching by web socket"),

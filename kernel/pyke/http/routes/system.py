@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pyke.http import filters
 from pyke.http.disk import tree_size
-from pyke.http.exchange import Reply, Request, Stream, Unsupported, encode, json_reply
+from pyke.http.exchange import Reply, Request, Stream, encode, json_reply
 from pyke.http.facade import Subscription
 from pyke.http.moments import moment
 from pyke.http.router import Routes
@@ -93,10 +93,6 @@ def _links(found: Volume, containers: list[Container]) -> int:
     return sum(any(mount.name == found.name for mount in container.mounts) for container in containers)
 
 
-def auth(request: Request) -> Reply:
-    raise Unsupported("no registry plugin is installed, so there is nobody to log in to", hint="pip install pyke-registry-dockerhub")
-
-
 ROUTES: Routes = {
     ("GET", "/_ping"): ping,
     ("HEAD", "/_ping"): ping,
@@ -105,5 +101,4 @@ ROUTES: Routes = {
     ("GET", "/info"): info,
     ("GET", "/events"): events,
     ("GET", "/system/df"): disk_usage,
-    ("POST", "/auth"): auth,
 }

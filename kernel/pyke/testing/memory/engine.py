@@ -25,7 +25,7 @@ from pyke.model import (
 from pyke.paths import Layout
 from pyke.testing.memory.containers import MemoryContainers
 from pyke.testing.memory.files import MemoryFiles
-from pyke.testing.memory.stores import MemoryImages, MemoryNetworks, MemoryVolumes
+from pyke.testing.memory.stores import MemoryImages, MemoryNetworks, MemoryRegistries, MemoryVolumes
 
 
 class MemoryPlugins:
@@ -56,6 +56,7 @@ class MemoryEngine:
         self.state.set_fact("engine-id", new_id())
         self.events = Events(self.state)
         self.images = MemoryImages()
+        self.registries = MemoryRegistries()
         self.networks = MemoryNetworks(self)
         self.volumes = MemoryVolumes()
         self.containers = MemoryContainers(self)

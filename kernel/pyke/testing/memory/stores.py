@@ -16,6 +16,7 @@ from pyke.errors import (
     NoSuchNetwork,
     NoSuchVolume,
     NotInstalled,
+    RegistryDenied,
 )
 from pyke.model import (
     Caller,
@@ -27,6 +28,7 @@ from pyke.model import (
     Subnet,
     Volume,
 )  # fmt: skip
+from pyke.registries import RegistryLogin, SearchResult
 
 if TYPE_CHECKING:
     from pyke.testing.memory.engine import MemoryEngine
@@ -84,6 +86,24 @@ class MemoryImages:
 
     def prune(self, filters: Mapping[str, Sequence[str]], *, caller: Caller) -> Any:
         return SimpleNamespace(deleted=(), reclaimed=0)
+
+
+class MemoryRegistries:
+    """A registry that knows one user, and has one image."""
+
+    def login(self, fields: Mapping[str, str], *, caller: Caller) -> RegistryLogin:
+        if fields.get("password") != "secret":
+            raise RegistryDenied("unauthorized: incorrect username or password", hint="pyke login registry.test")
+        return RegistryLogin()
+
+    def search(
+        self, term: str, limit: int, filters: Mapping[str, Sequence[str]], *, credentials: Mapping[str, str] | None, caller: Caller
+    ) -> Sequence[SearchResult]:
+        return [SearchResult(f"{term}{number}", "an image", stars=number, official=number == limit) for number in range(1, limit + 1)][:3]
+
+    def describe(self, name: str, *, credentials: Mapping[str, str] | None, caller: Caller) -> Any:
+        content = b'{"schemaVersion":2}'
+        return SimpleNamespace(reference=name, digest="sha256:" + "d" * 64, media_type="application/json", content=content, platforms=())
 
 
 class MemoryNetworks:
