@@ -17,6 +17,10 @@ START = 30.0  # seconds for a daemon to answer
 HOLD = "ip link set lo up; echo ready; exec cat"
 
 
+class Failed(Exception):
+    """A command of an engine did not succeed."""
+
+
 class Engine:
     """A competitor: its name, the words in front of every command, and the processes that are there while nothing runs."""
 
@@ -25,7 +29,8 @@ class Engine:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.prefix: list[str] = []
-        self.environment = dict(os.environ)
+        # Without what a developer's shell says to Python: a user's commands do find their compiled modules.
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
     def run(self, *arguments: str, check: bool = True) -> str:
         command = [*self.prefix, *arguments]
@@ -33,7 +38,7 @@ class Engine:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False, env=self.environment
         )
         if check and done.returncode:
-            raise SystemExit(f"{self.name} {' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+            raise Failed(f"{self.name} {' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def timed(self, *arguments: str) -> float:
@@ -56,6 +61,10 @@ class Engine:
         for start in range(0, len(containers), 50):
             self.run("rm", "-f", *containers[start : start + 50])
 
+    def stop(self) -> None:
+        """End the resident processes, if the next command starts them anew."""
+        raise Failed(f"{self.name} is not started by its commands")
+
     def close(self) -> None:
         self.remove_all()
 
@@ -70,6 +79,9 @@ class Pyke(Engine):
 
     def resident(self) -> list[int]:
         return [self.engine.engine_pid(), self.engine.spawner_pid()]
+
+    def stop(self) -> None:
+        self.engine.stop()
 
     def close(self) -> None:
         left = self.engine.close()
