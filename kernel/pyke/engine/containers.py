@@ -10,14 +10,14 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pyke.engine import attach, create, logs, pause, remove, rename, start, stop, usage
+from pyke.engine import attach, create, logs, pause, remove, rename, start, statistics, stop, update, usage
 from pyke.engine.execs import Execs
 from pyke.engine.filters import Filters
 from pyke.engine.identifiers import is_full_id, random_name
 from pyke.engine.remove import Pruned
 from pyke.engine.waits import Exit, Wait, Waits
 from pyke.errors import InvalidRequest, NameInUse, NoSuchContainer
-from pyke.model import Caller, Container, ContainerSpec, ContainerState, Exec, ExecSpec
+from pyke.model import Caller, Container, ContainerSpec, ContainerState, Exec, ExecSpec, Limits, RestartPolicy
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -194,6 +194,14 @@ class Containers:
         """What it printed, oldest first; `since` and `until` in nanoseconds."""
         container = self.get(ref)
         return logs.of_container(self.engine, container, stdout=stdout, stderr=stderr, follow=follow, tail=tail, since=since, until=until)
+
+    def update(self, ref: str, limits: Limits, restart: RestartPolicy | None = None, *, caller: Caller) -> None:
+        """Give it other limits (what is 0 stays as it is; `pids` -1 is none) or another restart policy, now."""
+        update.update(self.engine, self.get(ref), limits, restart, caller=caller)
+
+    def sample(self, ref: str) -> statistics.Sample:
+        """What it uses right now; an empty sample if it does not run."""
+        return statistics.sample(self.engine, self.get(ref))
 
     def size(self, container: Container) -> tuple[int, int]:
         """Bytes that it changed, and bytes in all with its image."""

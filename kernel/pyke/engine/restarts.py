@@ -32,6 +32,11 @@ def decide(engine: Engine, container: Container) -> Container:
     return engine.containers.put_state(container, status="restarting", ending=ending, backoff=next_delay(state))
 
 
+def needs_engine(container: Container) -> bool:
+    """Whether its end calls for an engine at once: to remove it, or to start it again."""
+    return container.spec.auto_remove or container.spec.restart.name not in ("", "no") or unhealthy.wish(container) == "restart"
+
+
 def judge(container: Container) -> tuple[bool, str]:
     """Whether a container that has ended is to start again, and why, in words that go on after "because"."""
     policy, state = container.spec.restart, container.state

@@ -19,8 +19,8 @@ NOT_ENFORCED = (
 )  # fmt: skip
 
 
-def limits(fields: Fields) -> Limits:
-    """All limits. Raises `InvalidRequest` for what Docker refuses."""
+def limits(fields: Fields, *, is_update: bool = False) -> Limits:
+    """All limits. Raises `InvalidRequest` for what Docker refuses. An update may name the limit of swap alone."""
     found = Limits(
         memory=fields.integer("Memory"),
         memory_swap=fields.integer("MemorySwap"),
@@ -37,7 +37,7 @@ def limits(fields: Fields) -> Limits:
         pids=max(fields.integer("PidsLimit"), 0),
         ulimits=_ulimits(fields),
     )
-    _check_memory(found)
+    _check_memory(found, is_update)
     _check_cpu(found)
     if found.blkio_weight and not 10 <= found.blkio_weight <= 1000:
         raise InvalidRequest("Range of blkio weight is from 10 to 1000")
@@ -58,12 +58,12 @@ def _swappiness(fields: Fields) -> int | None:
     return value
 
 
-def _check_memory(found: Limits) -> None:
+def _check_memory(found: Limits, is_update: bool) -> None:
     if found.memory < 0 or found.memory_reservation < 0 or found.memory_swap < -1:
         raise InvalidRequest("a memory limit cannot be negative")
     if 0 < found.memory < MINIMUM_MEMORY:
         raise InvalidRequest("Minimum memory limit allowed is 6MB")
-    if found.memory_swap > 0 and not found.memory:
+    if found.memory_swap > 0 and not found.memory and not is_update:
         raise InvalidRequest("You should always set the Memory limit when using Memoryswap limit, see usage")
     if 0 < found.memory_swap < found.memory:
         raise InvalidRequest("Minimum memoryswap limit should be larger than memory limit, see usage")

@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pyke.engine.identifiers import new_id
+from pyke.engine.statistics import NETWORK_COUNTERS, Sample
+from pyke.engine.update import merged
 from pyke.engine.waits import Exit, Wait, Waits
 from pyke.errors import (
     Conflict,
@@ -26,6 +28,8 @@ from pyke.model import (
     Endpoint,
     Exec,
     ExecSpec,
+    Limits,
+    RestartPolicy,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -198,6 +202,22 @@ class MemoryContainers:
         stream = Logs(records[-tail:] if tail else [] if tail == 0 else records, threading.Event() if follow else None)
         self.streams.append(stream)
         return stream
+
+    def update(self, ref: str, limits: Limits, restart: RestartPolicy | None = None, *, caller: Caller) -> None:
+        container = self.get(ref)
+        spec = replace(container.spec, limits=merged(container.spec.limits, limits), restart=restart or container.spec.restart)
+        self.records[container.id] = replace(container, spec=spec)
+
+    def sample(self, ref: str) -> Sample:
+        if not self.get(ref).state.is_running:
+            return Sample()
+        cpu = {"usage": 10**9, "user": 6 * 10**8, "system": 4 * 10**8, "per_cpu": [5 * 10**8, 5 * 10**8]}
+        cpu["throttling"] = {"periods": 0, "throttled_periods": 0, "throttled_time": 0}
+        memory = {"usage": 3 << 20, "max_usage": 4 << 20, "limit": 64 << 20, "failures": 0, "stats": {"total_inactive_file": 1 << 20}}
+        blkio = [{"major": 8, "minor": 0, "op": "Read", "value": 2000}]
+        cgroup = {"cpu": cpu, "memory": memory, "pids": {"current": 2, "limit": 0}, "blkio": blkio}
+        networks = {"eth0": dict.fromkeys(NETWORK_COUNTERS, 1000)}
+        return Sample(time.time_ns(), 10**11, 2, 8 << 30, cgroup, networks)
 
     def size(self, container: Container) -> tuple[int, int]:
         return 10, 2010
