@@ -83,6 +83,7 @@ HOMES = {
     "volume prune": "prune:VOLUMES",
     "volume rm": "volumes:REMOVE",
     "wait": "lifecycle:WAIT",
+    "why": "why:WHY",
 }
 
 # Other spellings, as Docker has them.

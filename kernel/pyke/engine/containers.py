@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pyke.engine import attach, create, logs, pause, remove, rename, start, statistics, stop, update, usage
+from pyke.engine import attach, create, logs, pause, remove, rename, start, statistics, stop, update, usage, why
 from pyke.engine.execs import Execs
 from pyke.engine.filters import Filters
 from pyke.engine.identifiers import is_full_id, random_name
@@ -198,6 +198,10 @@ class Containers:
     def update(self, ref: str, limits: Limits, restart: RestartPolicy | None = None, *, caller: Caller) -> None:
         """Give it other limits (what is 0 stays as it is; `pids` -1 is none) or another restart policy, now."""
         update.update(self.engine, self.get(ref), limits, restart, caller=caller)
+
+    def why(self, ref: str) -> why.Story:
+        """How its last run ended, from the facts that were recorded then."""
+        return why.tell(self.get(ref))
 
     def sample(self, ref: str) -> statistics.Sample:
         """What it uses right now; an empty sample if it does not run."""

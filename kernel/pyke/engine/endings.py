@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from pyke.engine.monitors import ExitRecord
+from pyke.errors import PykeError
 from pyke.model import Caller, Container, Ending, Request
 
 KILLED = 137  # as a shell says SIGKILL
@@ -28,9 +29,32 @@ def _program(pid: int) -> str:
         return ""
 
 
-def of_run(container: Container, record: ExitRecord) -> Ending:
-    """How a run ended."""
-    return Ending(signal=record.signal, memory_limit=container.spec.limits.memory, is_lost=record.lost)
+def of_run(container: Container, record: ExitRecord, finished_at: int) -> Ending:
+    """How a run ended; what is decided then is added later."""
+    return Ending(
+        exit_code=record.code,
+        signal=record.signal,
+        started_at=container.state.started_at,
+        finished_at=finished_at,
+        error=reason(container, record),
+        oom_killed=record.oom_killed,
+        memory_limit=container.spec.limits.memory,
+        is_lost=record.lost,
+        request=container.state.request,
+        health=container.state.health,
+    )
+
+
+def of_failed_start(container: Container, error: PykeError, exit_code: int) -> Ending:
+    """That a run never began."""
+    return Ending(
+        exit_code=exit_code,
+        finished_at=time.time_ns(),
+        error=error.message,
+        hint=error.hint,
+        memory_limit=container.spec.limits.memory,
+        verdict="it could not be started",
+    )
 
 
 def reason(container: Container, record: ExitRecord) -> str:

@@ -45,6 +45,7 @@ def _settle(engine: Engine, container: Container, record: ExitRecord) -> Contain
     except PykeError as error:
         log.error("container %s: %s", container.short_id, error.message)
     engine.volumes.unmount(container.id)
+    finished_at = record.time or time.time_ns()
     state = replace(
         container.state,
         status="exited",
@@ -52,8 +53,8 @@ def _settle(engine: Engine, container: Container, record: ExitRecord) -> Contain
         exit_code=record.code,
         oom_killed=record.oom_killed,
         error=endings.reason(container, record),
-        finished_at=record.time or time.time_ns(),
-        ending=endings.of_run(container, record),
+        finished_at=finished_at,
+        ending=endings.of_run(container, record, finished_at),
     )
     return engine.containers.put(replace(container, state=state, endpoints=engine.networks.released(container)))
 

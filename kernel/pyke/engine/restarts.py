@@ -26,7 +26,7 @@ def decide(engine: Engine, container: Container) -> Container:
     """What becomes of a container that has ended: it is "restarting" from now on, or stays as it is. The verdict is put on record."""
     is_wanted, why = judge(container)
     state = container.state
-    ending = replace(state.ending or Ending(), verdict=why)
+    ending = replace(state.ending or Ending(), is_restarted=is_wanted, verdict=why)
     if not is_wanted:
         return engine.containers.put_state(container, ending=ending)
     return engine.containers.put_state(container, status="restarting", ending=ending, backoff=next_delay(state))
@@ -112,5 +112,5 @@ def after_boot(engine: Engine) -> None:
 
 def cancel(engine: Engine, container: Container, request: Request) -> Container:
     """Give up a restart that is waiting; the lock of the container is held."""
-    ending = replace(container.state.ending or Ending(), verdict="it was stopped on request")
+    ending = replace(container.state.ending or Ending(), request=request, is_restarted=False, verdict="it was stopped on request")
     return engine.containers.put_state(container, status="exited", manually_stopped=True, request=request, ending=ending)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from pyke import launch
 from pyke.codec import to_data
-from pyke.engine import attach, etc_files, mounts, oci_runtime, remove, restarts
+from pyke.engine import attach, endings, etc_files, mounts, oci_runtime, remove, restarts
 from pyke.engine.borders import host_errors
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
-from pyke.model import Caller, Container, ContainerState, Ending, Health, RootFilesystem
+from pyke.model import Caller, Container, ContainerState, Health, RootFilesystem
 from pyke.runtime import seccomp
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _run(engine: Engine, container: Container) -> Container:
 
 
 def _running_state(container: Container, pid: int) -> ContainerState:
-    """A run begins: how the last one ended is forgotten; what the restart policy counts is not."""
+    """A run begins: nothing is known of it yet. What the restart policy counts, and how the last run ended, is kept."""
     kept = container.state
     return ContainerState(
         status="running",
@@ -94,6 +94,7 @@ def _running_state(container: Container, pid: int) -> ContainerState:
         manually_stopped=kept.manually_stopped,
         backoff=kept.backoff,
         health=Health() if container.health_check else None,
+        ending=kept.ending,
     )
 
 
@@ -184,6 +185,8 @@ def _log(engine: Engine, container: Container) -> dict[str, Any]:
 def _hint(container: Container, error: PykeError) -> str:
     """What to type next, where the room that failed knew only of a process and nothing of the image that it is from."""
     status = error.exit_status if isinstance(error, StartFailed) else 125
+    if "exec format error" in error.message:
+        return f"pyke image inspect -f '{{{{.Os}}}}/{{{{.Architecture}}}}' {container.image_name}"
     if status in (126, 127):
         return f"pyke run --rm -it --entrypoint sh {container.image_name}"
     return f"pyke image inspect {container.image_name}"
@@ -197,7 +200,7 @@ def _failed(engine: Engine, container: Container, error: PykeError) -> None:
         return
     code = error.exit_status if isinstance(error, StartFailed) else 128
     status = "exited" if now.state.started_at else "created"
-    ending = Ending(hint=error.hint, memory_limit=container.spec.limits.memory)
+    ending = endings.of_failed_start(container, error, code)
     failed = replace(
         now.state, status=status, pid=0, exit_code=code, error=error.message, restart_count=container.state.restart_count, ending=ending
     )

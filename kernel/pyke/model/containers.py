@@ -43,13 +43,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the last run ended, beside its exit code: the facts that `pyke why` tells."""
+    """How the last run ended, or that it never began: the facts that `pyke why` tells, also when the container runs again."""
 
+    exit_code: int = 0
     signal: int = 0  # by which the first process died; 0: it exited
+    started_at: int = 0  # ns, 0: the start failed
+    finished_at: int = 0  # ns
+    error: str = ""
     hint: str = ""  # of a start that failed
+    oom_killed: bool = False
     memory_limit: int = 0  # bytes, as it was then
     is_lost: bool = False  # nobody saw the end: the machine, or the monitor, went down
-    verdict: str = ""  # of the restart policy
+    request: Request | None = None  # the last one that could have caused it
+    health: Health | None = None  # as it was then
+    is_restarted: bool = False
+    verdict: str = ""  # why it is started again, or not: words to go on after "because"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class ContainerState:
     backoff: float = 0.0  # seconds that the restart policy waited last; 0: it has not yet restarted this container
     health: Health | None = None  # None: nobody checks
     request: Request | None = None  # the last one that could end this run
-    ending: Ending | None = None  # None while it runs, and before
+    ending: Ending | None = None  # of the run before; None until there was one
 
     @property
     def is_running(self) -> bool:

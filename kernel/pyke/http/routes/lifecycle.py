@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyke.errors import InvalidRequest, PykeError
-from pyke.http.exchange import NO_CONTENT, Reply, Request, Stream, encode
+from pyke.http.exchange import NO_CONTENT, Reply, Request, Stream, encode, json_reply
 from pyke.http.facade import Wait
 from pyke.http.router import Routes
 
@@ -66,6 +66,12 @@ def _result(waiting: Wait) -> Iterator[bytes]:
         yield encode({"StatusCode": exit.code})  # why a start failed is told by `start`; an `Error` here is for a wait that failed
 
 
+def why(request: Request) -> Reply:
+    """The story of a container's last end, in sentences, and what to type next."""
+    story = request.engine.containers.why(request["name"])
+    return json_reply({"Story": list(story.sentences), "Next": list(story.commands)})
+
+
 ROUTES: Routes = {
     ("POST", "/containers/{name}/start"): start,
     ("POST", "/containers/{name}/stop"): stop,
@@ -74,4 +80,5 @@ ROUTES: Routes = {
     ("POST", "/containers/{name}/pause"): pause,
     ("POST", "/containers/{name}/unpause"): unpause,
     ("POST", "/containers/{name}/wait"): wait,
+    ("GET", "/pyke/containers/{name}/why"): why,
 }

@@ -14,6 +14,7 @@ from pyke.engine.identifiers import new_id
 from pyke.engine.statistics import NETWORK_COUNTERS, Sample
 from pyke.engine.update import merged
 from pyke.engine.waits import Exit, Wait, Waits
+from pyke.engine.why import Story, tell
 from pyke.errors import (
     Conflict,
     NameInUse,
@@ -207,6 +208,9 @@ class MemoryContainers:
         container = self.get(ref)
         spec = replace(container.spec, limits=merged(container.spec.limits, limits), restart=restart or container.spec.restart)
         self.records[container.id] = replace(container, spec=spec)
+
+    def why(self, ref: str) -> Story:
+        return tell(self.get(ref))
 
     def sample(self, ref: str) -> Sample:
         if not self.get(ref).state.is_running:
