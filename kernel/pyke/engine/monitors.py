@@ -117,8 +117,13 @@ class Monitor:
 
     def signal(self, number: int) -> None:
         """Send the first process a signal. One that has ended already needs none."""
-        with contextlib.suppress(ProcessLookupError):
+        try:
             self._ask("signal", signal=number)
+        except ProcessLookupError:
+            return
+        except StartFailed:
+            if not self._is_over:
+                raise
 
     def wake_at_end(self, argv: Sequence[str] | None) -> None:
         """Run this if no engine is there when the process ends; None: nothing."""
@@ -238,7 +243,11 @@ class Monitor:
         return ExitRecord(KILLED, time=time.time_ns(), error="its monitor was killed", lost=True)
 
     def close(self) -> None:
-        self._connection.close()
+        """Hear no more; whoever still waits for an answer is told that there will be none. Idempotent."""
+        with self._changed:
+            self._is_over = True
+            self._connection.close()
+            self._changed.notify_all()
 
 
 class Monitors:
