@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyke.cli.client import Client, Reply
+    from pyke.cli.session import Session
 
 FATAL_SIGNALS = 3  # of SIGINT and SIGTERM: then we go, whatever the container does
 MOST_ENGINES = 100  # that may go away while we wait for one container
@@ -105,6 +106,7 @@ class Waiting:
         self.engine = engine
         self.path = f"/containers/{quote(container)}/wait"
         self.condition = condition
+        self.reason = ""  # why it ended, where the exit status alone does not say it; known after `result`
         self.reply: Reply = engine.open("POST", self.path, {"condition": condition})
 
     def fileno(self) -> int:
@@ -140,10 +142,19 @@ class Waiting:
             except (OSError, EngineUnavailable):
                 answer = None
             if answer is not None:
+                self.reason = answer.get("Reason", "")
                 return _status(answer)
             self._ask_again()
         name = self.path.split("/")[2][:12]
         raise EngineUnavailable(f"{MOST_ENGINES} engines went away while {name} ran; its exit status is not known", hint="pyke info")
+
+
+def outcome(session: Session, waiting: Waiting) -> int:
+    """The exit status, after the reason has been told where there is one: a status of 137 does not say what limit was reached."""
+    status = waiting.result()
+    if waiting.reason:
+        session.note(f"pyke: {waiting.reason}")
+    return status
 
 
 def _status(answer: dict[str, Any]) -> int:

@@ -70,7 +70,7 @@ def _run_attached(session: Session, options: Options, streams: list[str]) -> int
             _forget(session, container)
         return start_failure(error.message)
     attachment.follow_window()
-    return 0 if attachment.pump(waiting).was_left else waiting.result()
+    return 0 if attachment.pump(waiting).was_left else attached.outcome(session, waiting)
 
 
 def _forget(session: Session, container: str) -> None:

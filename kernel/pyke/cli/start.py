@@ -40,7 +40,7 @@ def _start_attached(session: Session, options: Options, name: str) -> int:
     waiting = attached.Waiting(session.engine, identity, "removed" if removes else "next-exit")
     session.engine.post(f"/containers/{identity}/start")
     attachment.follow_window()
-    return 0 if attachment.pump(waiting).was_left else waiting.result()
+    return 0 if attachment.pump(waiting).was_left else attached.outcome(session, waiting)
 
 
 def _streams(config: dict[str, Any], interactive: bool) -> list[str]:

@@ -63,7 +63,8 @@ def wait(request: Request) -> Stream:
 def _result(waiting: Wait) -> Iterator[bytes]:
     exit = waiting.result()
     if exit is not None:
-        yield encode({"StatusCode": exit.code})  # why a start failed is told by `start`; an `Error` here is for a wait that failed
+        # An `Error` would be for a wait that failed: Docker's clients end with 125 for it. They pass over a `Reason`.
+        yield encode({"StatusCode": exit.code, **({"Reason": exit.error} if exit.error else {})})
 
 
 def why(request: Request) -> Reply:
