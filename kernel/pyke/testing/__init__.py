@@ -2,5 +2,6 @@
 
 from pyke.testing.fakehost import FakeHost, Namespace
 from pyke.testing.network import NetworkConformance
+from pyke.testing.registries import RegistryConformance
 
-__all__ = ["FakeHost", "Namespace", "NetworkConformance"]
+__all__ = ["FakeHost", "Namespace", "NetworkConformance", "RegistryConformance"]

@@ -57,7 +57,7 @@ class DistributionClient(RegistryClient):
 
     def resolve(self, repository: Repository, reference: str) -> ResolvedManifest:
         target = _manifest(repository, reference)
-        response = self._send(repository, "HEAD", target, ACCEPT, expected=(401, 403, 404))
+        response = self._send(repository, "HEAD", target, ACCEPT, expected=(403, 404))
         response.discard()
         if response.status >= 400:  # a HEAD has no words: the same in full says why
             self._send(repository, "GET", target, ACCEPT).discard()

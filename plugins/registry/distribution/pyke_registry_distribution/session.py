@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urljoin
 
 from pyke.api import RegistryCredentials, RegistryDenied, RegistryEndpoint, RegistryFailed, RegistryUnavailable
 from pyke_registry_distribution import auth
@@ -110,7 +109,7 @@ class Session:
     def _follow(self, endpoint: RegistryEndpoint, method: str, response: Response, scope: str, headers: Mapping[str, str]) -> Response:
         """Go where the registry sends us: credentials come along only within its own origin."""
         for _ in range(MAX_REDIRECTS):
-            url = self.location(response, endpoint)
+            url = self.location(response)
             response.discard()
             response = self._attempt(endpoint, method, url, scope, headers, None)
             if response.status not in REDIRECTS:
@@ -118,14 +117,13 @@ class Session:
         response.close()
         raise RegistryFailed(f"{response.url.origin.address} redirects more than {MAX_REDIRECTS} times")
 
-    def location(self, response: Response, endpoint: RegistryEndpoint) -> Url:
+    def location(self, response: Response) -> Url:
         """Where a reply's Location leads; `RegistryFailed` where it would leave TLS."""
         where = response.header("Location")
         if not where:
             response.close()
             raise RegistryFailed(f"{response.url} answered {response.status} without a Location")
-        base = f"{response.url.origin}{response.url.target}"
-        url = parse(urljoin(base, where))
+        url = parse(where, f"{response.url.origin}{response.url.target}")
         if url.origin.scheme == "http" and response.url.origin.scheme == "https":
             response.close()
             raise RegistryFailed(

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pyke.api import InvalidRequest, RegistryFailed, RegistryUnavailable
 
@@ -70,9 +70,10 @@ class Url(NamedTuple):
         return f"{self.origin}{self.target.partition('?')[0]}"  # a query may be a signature that is worth as much as a password
 
 
-def parse(text: str) -> Url:
-    """A URL of a registry, a token server or a redirect; `RegistryFailed` where it is none that may be followed."""
+def parse(text: str, base: str = "") -> Url:
+    """A URL of a registry, a token server or a redirect (seen from `base`); `RegistryFailed` where it is none that may be followed."""
     try:
+        text = urljoin(base, text)
         parts = urlsplit(text)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:

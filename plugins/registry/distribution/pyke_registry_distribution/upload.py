@@ -35,7 +35,7 @@ class Upload:
 
     def __init__(self, session: Session, repository: Repository, scope: str, response: Response) -> None:
         self._session, self._repository, self._scope = session, repository, scope
-        self._place = session.location(response, repository.endpoint)
+        self._place = session.location(response)
         response.discard()
 
     def send(self, digest: str, size: int, source: int) -> None:
@@ -60,7 +60,7 @@ class Upload:
         if offset == size:
             return
         response = self._request("PATCH", self._place, headers, _pieces(source, size - offset))
-        self._place = self._session.location(response, self._repository.endpoint)
+        self._place = self._session.location(response)
         response.discard()
 
     def _arrived(self, cause: Exception) -> int:
@@ -68,7 +68,7 @@ class Upload:
         response = self._request("GET", self._place, {}, None)
         held = _RANGE.match(response.header("Range").strip())
         if response.header("Location"):
-            self._place = self._session.location(response, self._repository.endpoint)
+            self._place = self._session.location(response)
         response.discard()
         if response.status != 204:
             raise RegistryUnavailable("the registry has lost an upload that was broken off") from cause
