@@ -7,6 +7,7 @@ ratios. Needs root; engines that are not installed are left out. The exit status
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import statistics
@@ -15,13 +16,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.engines import Engine, Failed, started
-from tests.bench.measures import CROWD, LINES, Line, crowd, run_bridge, run_none, start_engine
+from tests.bench.engines import Engine, Failed, Pyke, started
+from tests.bench.measures import CROWD, LINES, Line, Measure, crowd, run_bridge, run_none, start_engine
 
 from pyke.testing.images import busybox_image
 
 SCALE = {"ms": 1e3, "MB": 1 / (1 << 20)}
 HEAD = "| work | pyke | docker | podman | ratio | against | at most | then |\n|---|---|---|---|---|---|---|---|\n"
+ARCHIVE = "busybox.tar"
+ALONE = "none of them"
+CROWDED = [
+    ("run --rm busybox true, none", run_none, (1.2, 1.0)),
+    ("start of the engine", start_engine, (2.0, 1.2)),
+]
 CROWD_ROUNDS = 25
 
 
@@ -37,7 +44,7 @@ def main() -> int:
             sys.stdout.write(HEAD)
             kept = [_line(line, engines, arguments.rounds) for line in LINES if _wanted(line.work, arguments.only)]
             if _wanted(CROWD, arguments.only) and "pyke" in engines:
-                kept += _crowded(engines["pyke"], arguments.rounds or CROWD_ROUNDS)
+                kept += _crowded(directory, engines["pyke"], arguments.rounds or CROWD_ROUNDS)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     sys.stderr.write(f"measured in {time.monotonic() - begun:.0f} s\n")
@@ -58,7 +65,7 @@ def _wanted(work: str, only: str) -> bool:
 
 def _prepare(directory: Path, engines: dict[str, Engine]) -> None:
     """Load the image and warm everything up once."""
-    archive = directory / "busybox.tar"
+    archive = directory / ARCHIVE
     archive.write_bytes(busybox_image())
     for engine in engines.values():
         engine.run("load", "-i", str(archive))
@@ -83,16 +90,18 @@ def _line(line: Line, engines: dict[str, Engine], rounds: int) -> bool:
     return _print(line.work, medians, line.against, line.budget, line.goal, line.unit) and len(competing) == len(values)
 
 
-def _crowded(engine: Engine, rounds: int) -> list[bool]:
-    """Cost grows with the work, not with what exists."""
-    works = {"run --rm busybox true, none": run_none, "start of the engine": start_engine}
-    before = {work: statistics.median(measure(engine) for _ in range(rounds)) for work, measure in works.items()}
-    crowd(engine)
-    after = {work: statistics.median(measure(engine) for _ in range(rounds)) for work, measure in works.items()}
-    return [
-        _print(f"{work}, {CROWD}", {"pyke": after[work], "none of them": before[work]}, "none of them", *budget, "ms")
-        for work, budget in (("run --rm busybox true, none", (1.2, 1.0)), ("start of the engine", (2.0, 1.2)))
-    ]
+def _crowded(directory: Path, empty: Engine, rounds: int) -> list[bool]:
+    """Cost grows with the work, not with what exists: an engine that has much, and one that has nothing, in turn."""
+    with contextlib.closing(Pyke(directory / "crowded")) as crowded:
+        crowded.run("load", "-i", str(directory / ARCHIVE))
+        crowd(crowded)
+        return [_beside(work, measure, budget, crowded, empty, rounds) for work, measure, budget in CROWDED]
+
+
+def _beside(work: str, measure: Measure, budget: tuple[float, float], crowded: Engine, empty: Engine, rounds: int) -> bool:
+    pairs = [(measure(crowded), measure(empty)) for _ in range(rounds)]
+    beside, alone = (statistics.median(each) for each in zip(*pairs, strict=True))
+    return _print(f"{work}, {CROWD}", {"pyke": beside, ALONE: alone}, ALONE, *budget, "ms")
 
 
 def _print(work: str, medians: dict[str, float], against: str, budget: float, goal: float, unit: str) -> bool:

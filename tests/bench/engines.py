@@ -28,6 +28,7 @@ class Engine:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        directory.mkdir(exist_ok=True)
         self.prefix: list[str] = []
         # Without what a developer's shell says to Python: a user's commands do find their compiled modules.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
