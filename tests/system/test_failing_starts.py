@@ -23,7 +23,7 @@ CASES = {
     "bad group": (("-u", "0:nosuchgroup", "busybox", "true"), 125, "nosuchgroup"),
     "huge uid": (("-u", "99999999999", "busybox", "true"), 125, "99999999999"),
     "bad capability": (("--cap-add", "BOGUS", "busybox", "true"), 125, "BOGUS"),
-    "workdir is a file": (("-w", "/etc/passwd", "busybox", "true"), 126, "/etc/passwd"),
+    "workdir is a file": (("-w", "/etc/passwd", "busybox", "true"), 125, "/etc/passwd"),
     "missing device": (("--device", "/dev/nosuch", "busybox", "true"), 127, "/dev/nosuch"),  # Docker's client reads "no such file"
 }
 

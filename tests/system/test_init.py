@@ -148,7 +148,7 @@ def test_a_working_directory_is_made(tmp_path: Path) -> None:
     spec = ContainerSpec(image="busybox", working_directory="/new/dir", security=Security(read_only_root=True))
     assert text(tmp_path, "pwd", spec=spec) == "/new/dir\n"
     outcome = run(tmp_path, "pwd", spec=ContainerSpec(image="busybox", working_directory="/etc/passwd"))
-    assert outcome.failure["message"] == 'chdir to cwd ("/etc/passwd") failed: not a directory'
+    assert outcome.failure["message"] == "Cannot mkdir: /etc/passwd is not a directory"
 
 
 def test_a_read_only_root(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ def _attach(session: Session, options: Options) -> int:
     state, config = container["State"], container["Config"]
     for refusal, words in (("Restarting", "a restarting"), ("Paused", "a paused")):
         if state.get(refusal):
-            raise PykeError(f"you cannot attach to {words} container, wait for it to run again", hint=f"pyke logs {options.arguments[0]}")
+            raise PykeError(f"You cannot attach to {words} container, wait for it to run again", hint=f"pyke logs {options.arguments[0]}")
     if not state["Running"]:
-        raise PykeError("you cannot attach to a stopped container, start it first", hint=f"pyke start {options.arguments[0]}")
+        raise PykeError("You cannot attach to a stopped container, start it first", hint=f"pyke start {options.arguments[0]}")
     takes_input = config["OpenStdin"] and not options.yes("no-stdin")
     attached.require_terminal(stdin=takes_input, tty=config["Tty"])
     streams = ["stdout", "stderr", *(["stdin"] if takes_input else [])]

@@ -68,8 +68,11 @@ def _ulimit(text: str) -> str:
     if name not in _ULIMITS:
         raise ValueError(f"invalid ulimit type: {name}")
     parts = value.split(":")
-    if len(parts) > 2 or not all(part.removeprefix("-").isdigit() for part in parts):
-        raise ValueError(f"invalid ulimit argument: {text}")
+    if len(parts) > 2:
+        raise ValueError(f"too many limit value arguments - {value}, can only have up to two, `soft[:hard]`")
+    for part in parts:
+        if not part.removeprefix("-").isdigit():
+            raise ValueError(f'strconv.ParseInt: parsing "{part}": invalid syntax')
     if len(parts) == 2 and int(parts[1]) != -1 and (int(parts[0]) == -1 or int(parts[0]) > int(parts[1])):
         raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {parts[0]} > {parts[1]}")
     return text

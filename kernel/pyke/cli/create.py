@@ -28,7 +28,7 @@ def create_container(session: Session, options: Options, *, detached: bool = Fal
     """Create the container that the flags describe and return its ID. Warnings go to stderr, the ID to `--cidfile`."""
     policy = options.text("pull")
     if policy not in ("always", "missing", "never", ""):
-        raise PykeError(f'invalid pull option: "{policy}": must be one of "always", "missing" or "never"')
+        raise PykeError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
     body = container_spec.request(options, detached=detached)
     if options.yes("tty") and os.isatty(1):
         size = os.get_terminal_size(1)

@@ -21,7 +21,7 @@ class UsageError(PykeError):
     """The command line makes no sense; `exit_status` is 125 for a flag and 1 for the arguments, as Docker's."""
 
     def __init__(self, message: str, command: str, *, exit_status: int = 125) -> None:
-        super().__init__(f"{message}\nSee '{command} --help'.")
+        super().__init__(f"{message}\n\nRun '{command} --help' for more information")
         self.exit_status = exit_status
 
 
@@ -206,7 +206,7 @@ class Options:
 
     def refuse(self, message: str) -> None:
         """Raise a UsageError about a flag."""
-        raise UsageError(message, f"pyke {self.command.name}")
+        raise UsageError(f"{message}\n\nUsage:  {self.command.usage}", f"pyke {self.command.name}")
 
 
 def parse(command: Command, words: Sequence[str]) -> Options:
@@ -282,5 +282,5 @@ def _check_count(command: Command, count: int) -> None:
         wanted = f"requires at least {command.minimum} argument{'s' * (command.minimum != 1)}"
     else:
         wanted = f"requires at most {most} argument{'s' * (most != 1)}"
-    message = f"pyke: 'pyke {command.name}' {wanted}\n\nUsage:  {command.usage}\n"
+    message = f"pyke: 'pyke {command.name}' {wanted}\n\nUsage:  {command.usage}"
     raise UsageError(message, f"pyke {command.name}", exit_status=1)

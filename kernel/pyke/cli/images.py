@@ -117,7 +117,12 @@ def split_reference(reference: str) -> tuple[str, str]:
 def _tag(session: Session, options: Options) -> int:
     source, target = options.arguments
     repository, tag = split_reference(target)
-    session.engine.post(f"/images/{quote(source)}/tag", {"repo": repository, "tag": tag or "latest"})
+    try:
+        session.engine.post(f"/images/{quote(source)}/tag", {"repo": repository, "tag": tag or "latest"})
+    except ApiError as error:
+        if error.message.startswith("invalid reference format"):
+            error.message = f'Error parsing reference: "{target}" is not a valid repository/tag: {error.message}'
+        raise
     return 0
 
 

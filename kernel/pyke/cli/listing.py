@@ -98,8 +98,24 @@ def _show_template_table(session: Session, listing: Listing, items: Iterable[obj
     session.out(tables.render(rows)[:-1])
 
 
-def compile_template(template: str) -> Callable[[object], str]:
-    """Parse a template once and return what renders one object with it; errors are Docker's."""
+class Struct:
+    """One answer of the engine as a template sees it: a name that it does not have is an error, as for a struct of Go's."""
+
+    def __init__(self, type_name: str, fields: Mapping[str, object]) -> None:
+        self.type_name = type_name
+        self._fields = fields
+
+    def field(self, name: str) -> object:
+        """The value of a field; KeyError if there is none of that name."""
+        return self._fields[name]
+
+    def as_dict(self) -> dict[str, object]:
+        """All fields."""
+        return dict(self._fields)
+
+
+def compile_template(template: str, failure: str = "failed to execute template: ") -> Callable[[object], str]:
+    """Parse a template once and return what renders one object with it; errors are Docker's, and begin with `failure`."""
     from pyke.cli.gotemplate import Template, TemplateError
 
     try:
@@ -111,6 +127,6 @@ def compile_template(template: str) -> Callable[[object], str]:
         try:
             return parsed.render(item)
         except TemplateError as error:
-            raise PykeError(f"failed to execute template: {error}") from error
+            raise PykeError(f"{failure}{error}") from error
 
     return render

@@ -147,7 +147,9 @@ def _group(session: Session, group: str, rest: list[str]) -> int:
     from pyke.cli import usage
 
     if rest and rest[0] not in ("--help", "-h"):
-        write(2, f"pyke: unknown command: pyke {group} {rest[0]}\n\nUsage:  pyke {group} COMMAND\n\nSee 'pyke {group} --help'.\n")
+        write(
+            2, f"pyke: unknown command: pyke {group} {rest[0]}\n\nUsage:  pyke {group}\n\nRun 'pyke {group} --help' for more information\n"
+        )
         return 1
     write(1 if rest else 2, usage.group_help(group) + "\n")
     return 0
@@ -159,7 +161,7 @@ def _from_plugin(session: Session, words: list[str]) -> int:
 
     function = extensions.command(words[0], session.layout)
     if function is None:
-        session.note(f"pyke: '{words[0]}' is not a pyke command.\nSee 'pyke --help'")
+        session.note(f"pyke: unknown command: pyke {words[0]}\n\nRun 'pyke --help' for more information")
         return 1
     try:
         return int(function(words[1:]) or 0)

@@ -19,7 +19,8 @@ FAILED, NOT_EXECUTABLE, NOT_THERE = 125, 126, 127
 def _run(session: Session, options: Options) -> int:
     if options.yes("detach"):
         if options.texts("attach"):
-            raise PykeError("conflicting options: cannot specify both --attach and --detach")
+            session.fail(PykeError("conflicting options: cannot specify both --attach and --detach"))
+            return 1
         return _run_detached(session, options)
     streams = options.texts("attach") or ["stdout", "stderr", *(["stdin"] if options.yes("interactive") else [])]
     try:

@@ -36,7 +36,7 @@ class Session:
     def fail(self, error: PykeError) -> None:
         """Print an error as every command does: its message, and its hint on a line of its own."""
         message = error.message
-        if message.startswith(("pyke: ", "unknown ", "invalid argument ", "flag needs ")) and "\nSee '" in message:
+        if message.startswith(("pyke: ", "unknown ", "invalid argument ", "flag needs ")) and "\nRun '" in message:
             self.note(message)  # a usage error names the command itself
         else:
             self.note(f"pyke: {message}")

@@ -45,9 +45,10 @@ def _version(session: Session, options: Options) -> int:
     if template == "json":
         session.out(jsontext.dumps(both, escape_html=True))
     elif template:
-        from pyke.cli.listing import compile_template
+        from pyke.cli.listing import Struct, compile_template
 
-        session.out(compile_template(template)({name: _with_go_names(part) for name, part in both.items()}))
+        fields = {name: _with_go_names(part) for name, part in both.items()}
+        session.out(compile_template(template, failure="")(Struct("system.versionInfo", fields)))
     else:
         session.out(_version_text(client, server))
     if failure is not None:
@@ -94,9 +95,9 @@ def _info(session: Session, options: Options) -> int:
     if template == "json":
         session.out(jsontext.dumps(info, escape_html=True))
     elif template:
-        from pyke.cli.listing import compile_template
+        from pyke.cli.listing import Struct, compile_template
 
-        session.out(compile_template(template)(info))
+        session.out(compile_template(template, failure="")(Struct("system.dockerInfo", info)))
     else:
         session.out("\n".join(_info_lines(info)))
         for warning in info.get("Warnings") or []:

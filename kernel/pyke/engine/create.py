@@ -26,7 +26,7 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, caller: Caller) ->
         check_name(name.removeprefix("/"))
     spec = engine.hooks.container_creating(spec, caller)
     engine.authorize(caller, "container.create", name, spec)
-    image = engine.images.get(spec.image)
+    image = engine.images.named(spec.image)
     id = new_id()
     name = engine.containers.claim_name(id, name.removeprefix("/"))
     try:

@@ -17,7 +17,7 @@ from pyke.engine.addresses import Addresses, gateway_of
 from pyke.engine.identifiers import new_id
 from pyke.engine.names import ADDRESS, Names, is_served
 from pyke.engine.ports import Ports, PortTaken, wanted_ports
-from pyke.errors import Conflict, NoSuchNetwork, PykeError
+from pyke.errors import Conflict, NoSuchContainer, NoSuchNetwork, PykeError
 from pyke.model import Container, Endpoint, EndpointSpec, Network, PublishedPort
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Endpoints:
         lines = []
         for link in container.spec.links:
             name, _, alias = link.strip("/").partition(":")
-            other = self._engine.containers.get(name)
+            other = self._linked(name)
             address = next((each.ipv4 for each in other.endpoints if each.network_name == "bridge" and each.ipv4), "")
             if not address:
                 link = f"/{other.name} AS /{container.name}/{alias or name}"
@@ -226,6 +226,12 @@ class Endpoints:
             names = " ".join(dict.fromkeys((alias.rpartition("/")[2] or name, other.short_id, other.name)))
             lines.append(f"{address.partition('/')[0]}\t{names}")
         return lines
+
+    def _linked(self, name: str) -> Container:
+        try:
+            return self._engine.containers.get(name)
+        except NoSuchContainer as error:
+            raise NoSuchContainer(f"could not get container for {name}: {error.message}", hint=error.hint) from error
 
     # after a start of the engine
 

@@ -18,6 +18,7 @@ from pyke.engine.oci_runtime import exec_process
 from pyke.errors import Conflict, InvalidRequest, NoSuchExec, PykeError, StartFailed
 from pyke.model import Caller, Container, Exec, ExecSpec
 from pyke.runtime.namespaces import process_start_time
+from pyke.runtime.process import NOT_EXECUTABLE
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -102,7 +103,7 @@ class Execs:
             monitor = self.engine.monitors.launch(self._bundle(container, exec), clients)
             self._launch(exec, monitor)
         except PykeError as error:
-            self._ended(exec.id, ExitRecord(error.exit_status if isinstance(error, StartFailed) else 126))
+            self._ended(exec.id, ExitRecord(max(error.exit_status, NOT_EXECUTABLE) if isinstance(error, StartFailed) else NOT_EXECUTABLE))
             raise
         self._tell("exec_start", container, exec)
 

@@ -17,7 +17,7 @@ def prune_filter(filters: Filters | None, allowed: tuple[str, ...] = ()) -> Call
     filters = filters or {}
     for key in filters:
         if key not in ("label", "label!", "until", *allowed):
-            raise InvalidRequest(f"invalid filter '{key}'", hint="pyke system prune --filter until=24h")
+            raise InvalidRequest(f"Invalid filter '{key}'", hint="pyke system prune --filter until=24h")
     before = min((moment(text) for text in filters.get("until", ())), default=None)
 
     def wanted(labels: Mapping[str, str], created: int) -> bool:

@@ -155,14 +155,15 @@ def prune(engine: Engine, filters: Filters) -> Pruned:
         if is_candidate and wanted(image.config.labels, created) and not _obstacles(engine, image, True, names_matter=False):
             gone += [each.name for each in _delete(engine, image, force=True, prune_parents=True, is_quiet=True)]
     engine.images.write_index()
-    freed = collect_blobs(engine) + engine.images.downloads.clear()
-    return Pruned(tuple(gone), freed + before - _bytes_kept(engine))
+    reclaimed = collect_blobs(engine) + engine.images.downloads.clear() + before - _bytes_kept(engine)
+    engine.events.publish("image", "prune", "", reclaimed=str(reclaimed))
+    return Pruned(tuple(gone), reclaimed)
 
 
 def _is_dangling_only(filters: Filters) -> bool:
     values = {value.lower() for value in (filters or {}).get("dangling", ("true",))}
     if not values <= {"1", "0", "true", "false", "t", "f"} or len(values) != 1:
-        raise InvalidRequest(f"invalid filter 'dangling={','.join(sorted(values))}'", hint="pyke image prune --all")
+        raise InvalidRequest(f"Invalid filter 'dangling={','.join(sorted(values))}'", hint="pyke image prune --all")
     return values <= {"1", "true", "t"}
 
 

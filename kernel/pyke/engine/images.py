@@ -63,6 +63,14 @@ class Images:
             raise NoSuchImage(f"No such image: {_asked(ref)}", hint=f"pyke pull {_asked(ref)}")
         return found
 
+    def named(self, ref: str) -> Image:
+        """`get`, for what somebody has typed: `InvalidRequest` in place of `NoSuchImage` where it cannot be the name of an image."""
+        try:
+            return self.get(ref)
+        except NoSuchImage:
+            parse_tagged(ref)
+            raise
+
     def _by_name(self, ref: str) -> Image | None:
         with contextlib.suppress(InvalidRequest):
             wanted = parse_tagged(ref)
@@ -184,7 +192,7 @@ class Images:
         self._engine.ready()
         self._engine.authorize(caller, "image.remove", ref)
         with self.lock:
-            return image_removal.remove(self._engine, self._existing(ref), ref, force=force, prune_parents=prune_parents)
+            return image_removal.remove(self._engine, self.named(ref), ref, force=force, prune_parents=prune_parents)
 
     def prune(self, filters: Filters, *, caller: Caller) -> Pruned:
         """Remove images without a name, or with the filter dangling=false all that no container was made from."""

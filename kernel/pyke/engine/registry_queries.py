@@ -61,7 +61,7 @@ def search(
 ) -> list[SearchResult]:
     """Images for a term, "WORD" or "REGISTRY/WORD"; a registry that cannot be searched is looked through by its catalogue."""
     if unknown := sorted(set(filters) - set(SEARCH_FILTERS)):
-        raise InvalidRequest(f"invalid filter '{unknown[0]}'", hint="pyke search --filter is-official=true TERM")
+        raise InvalidRequest(f"Invalid filter '{unknown[0]}'", hint="pyke search --filter is-official=true TERM")
     if not 1 <= limit <= MAX_RESULTS:
         raise InvalidRequest(f"limit {limit} is outside the range of [1, {MAX_RESULTS}]")
     registry, word = _split(term)

@@ -86,9 +86,7 @@ def kill(engine: Engine, container: Container, *, signal: str, caller: Caller) -
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
         if not container.state.is_running:
-            raise Conflict(
-                f"Cannot kill container: {container.name}: Container {container.id} is not running", hint=f"pyke start {container.name}"
-            )
+            raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
         is_stopped = container.state.manually_stopped or number in (signals.SIGKILL, stop_signal(container))
         request = endings.asked("kill", number, caller)
         container = engine.containers.put_state(container, manually_stopped=is_stopped, request=request)

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pyke.engine.disk import tree_size
 from pyke.engine.filters import Filters, prune_filter
 from pyke.engine.identifiers import NAME, new_id
 from pyke.engine.remove import Pruned
@@ -28,7 +29,7 @@ class Volumes:
     def get(self, name: str) -> Volume:
         volume = self.engine.state.volumes.get(name)
         if volume is None:
-            raise NoSuchVolume(f"No such volume: {name}", hint="pyke volume ls")
+            raise NoSuchVolume(f"get {name}: no such volume", hint="pyke volume ls")
         return volume
 
     def users(self, name: str) -> list[Container]:
@@ -116,15 +117,22 @@ class Volumes:
         """Delete every volume that no container has: the anonymous ones, or with the filter `all=true` the named ones too."""
         wanted = prune_filter(filters, allowed=("all",))
         with_named = any(text.lower() in ("1", "true") for text in (filters or {}).get("all", ()))
-        deleted = []
+        deleted, reclaimed = [], 0
         for volume in self.all():
             if (with_named or volume.anonymous) and wanted(volume.labels, volume.created) and not self.users(volume.name):
+                size = self.size(volume)
                 try:
                     self.remove(volume.name, caller=caller)
                 except PykeError:
                     continue  # a container took it meanwhile
                 deleted.append(volume.name)
-        return Pruned(tuple(deleted))
+                reclaimed += max(size, 0)
+        self.engine.events.publish("volume", "prune", "", reclaimed=str(reclaimed))
+        return Pruned(tuple(deleted), reclaimed)
+
+    def size(self, volume: Volume) -> int:
+        """Bytes of a volume on this host's disk; -1 for one that is elsewhere, which nobody should have to wait for."""
+        return tree_size(volume.mountpoint) if volume.driver == "local" else -1
 
     def _delete(self, volume: Volume) -> None:
         with self.engine.state.intent("volume.remove", volume.name, driver=volume.driver):

@@ -82,7 +82,7 @@ class Query:
         found: dict[str, list[str]] = {}
         for name, values in Fields({"filters": strictjson.parse(text.encode())}).items("filters"):
             if not isinstance(values, (list, dict)) or not all(isinstance(each, str) for each in values):
-                raise InvalidRequest(f"invalid filter '{name}': its values must be strings")
+                raise InvalidRequest(f"Invalid filter '{name}': its values must be strings")
             found[name] = [each for each in values if not isinstance(values, dict) or values[each]]
         return found
 

@@ -31,7 +31,7 @@ def check_keys(filters: Filters, known: Iterable[str], command: str) -> None:
     """Refuse a filter that there is not, with Docker's words; the help of `command` tells which there are."""
     for key in filters:
         if key not in known:
-            raise InvalidRequest(f"invalid filter '{key}'", hint=f"{command} --help")
+            raise InvalidRequest(f"Invalid filter '{key}'", hint=f"{command} --help")
 
 
 def containers(engine: Engine, filters: Filters, found: Sequence[Container]) -> list[Container]:
@@ -39,7 +39,7 @@ def containers(engine: Engine, filters: Filters, found: Sequence[Container]) -> 
     check_keys(filters, CONTAINER_KEYS, "pyke ps")
     for status in filters.get("status", ()):
         if status not in STATUSES:
-            raise InvalidRequest(f"invalid filter 'status={status}'", hint="pyke ps --filter status=exited")
+            raise InvalidRequest(f"Invalid filter 'status={status}'", hint="pyke ps --filter status=exited")
     tests = [_CONTAINER_TESTS[key](engine, filters[key]) for key in filters if key in _CONTAINER_TESTS and filters[key]]
     return [each for each in found if all(test(each) for test in tests)]
 
@@ -275,7 +275,7 @@ def truth(key: str, text: str) -> bool:
         return True
     if text.lower() in ("0", "false"):
         return False
-    raise InvalidRequest(f"invalid filter '{key}={text}'", hint=f"pyke images --filter {key}=true")
+    raise InvalidRequest(f"Invalid filter '{key}={text}'", hint=f"pyke images --filter {key}=true")
 
 
 def _any(filters: Filters, key: str, test: Callable[[str], bool]) -> bool:
@@ -287,7 +287,7 @@ def _integer(key: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidRequest(f"invalid filter '{key}={text}'", hint=f"pyke ps --filter {key}=0") from None
+        raise InvalidRequest(f"Invalid filter '{key}={text}'", hint=f"pyke ps --filter {key}=0") from None
 
 
 def _ports(key: str, values: Sequence[str]) -> set[tuple[int, str]]:
@@ -298,6 +298,6 @@ def _ports(key: str, values: Sequence[str]) -> set[tuple[int, str]]:
         first, _, last = numbers.partition("-")
         low, high = _integer(key, first), _integer(key, last or first)
         if not 0 <= low <= high <= 65535:
-            raise InvalidRequest(f"invalid filter '{key}={text}'")
+            raise InvalidRequest(f"Invalid filter '{key}={text}'")
         found |= {(number, protocol or "tcp") for number in range(low, high + 1)}
     return found

@@ -81,6 +81,8 @@ def become(process: Process) -> None:
 def open_working_directory(root: Root, cwd: str, *, is_made: bool) -> int:
     """The working directory; a container's, unlike an exec's, is made when it is missing (as Docker). It is reached inside the root, so
     /proc/self/fd/N leads nowhere (CVE-2024-21626)."""
+    if not cwd.startswith("/"):
+        raise StartFailed("Cwd must be an absolute path", exit_status=NOT_EXECUTABLE)
     try:
         fd = root.make_directory(cwd) if is_made else root.open(cwd)
         is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
@@ -89,6 +91,8 @@ def open_working_directory(root: Root, cwd: str, *, is_made: bool) -> int:
     else:
         reason = "not a directory"
     if not is_directory:
+        if is_made and reason == "not a directory":
+            raise StartFailed(f"Cannot mkdir: {cwd} is not a directory")
         raise StartFailed(f'chdir to cwd ("{cwd}") failed: {reason}', exit_status=NOT_EXECUTABLE)
     return fd
 

@@ -77,12 +77,16 @@ def test_inspect_prints_json_templates_and_what_it_did_not_find(pyke: Pyke) -> N
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (["bogus"], 1, "pyke: 'bogus' is not a pyke command.\nSee 'pyke --help'\n"),
+        (["bogus"], 1, "pyke: unknown command: pyke bogus\n\nRun 'pyke --help' for more information\n"),
         (["container", "bogus"], 1, "pyke: unknown command: pyke container bogus\n"),
         (["run"], 1, "pyke: 'pyke run' requires at least 1 argument\n"),
         (["rename", "one"], 1, "pyke: 'pyke rename' requires 2 arguments\n"),
         (["ps", "extra"], 1, "pyke: 'pyke ps' accepts no arguments\n"),
-        (["run", "--bogus", "busybox"], 125, "unknown flag: --bogus\nSee 'pyke run --help'.\n"),
+        (
+            ["run", "--bogus", "busybox"],
+            125,
+            "unknown flag: --bogus\n\nUsage:  pyke run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nRun 'pyke run --help' for more information\n",
+        ),
         (["ps", "--filter", "bogus"], 125, 'invalid argument "bogus" for "-f, --filter" flag: bad format of filter (expected '),
         (["run", "-it", "busybox"], 1, "pyke: the input device is not a TTY\n"),
         (["run", "-p", "abc", "busybox"], 125, "pyke: invalid containerPort: abc\n"),
@@ -97,7 +101,7 @@ def test_what_goes_wrong_is_said_in_a_line_and_by_the_exit_status(pyke: Pyke, wo
     if "--format" in words:
         created(pyke, "busybox", "true")
         words = [*words, "-a"]
-        message = "pyke: failed to execute template: template: :1:2: executing \"\" at <.Bogus>: can't evaluate field Bogus in type "
+        message = 'pyke: failed to execute template: template: :1:2: executing "" at <.Bogus>: can\'t evaluate field Bogus in type '
     done = pyke(*words)
     assert done.returncode == status
     assert done.stderr.startswith(message)

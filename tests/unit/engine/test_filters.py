@@ -49,7 +49,7 @@ def test_any_text_is_a_time_or_refused(text: str) -> None:
 
 
 def test_an_unknown_filter_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="invalid filter 'colour'"):
+    with pytest.raises(InvalidRequest, match="Invalid filter 'colour'"):
         prune_filter({"colour": ["red"]})
 
 

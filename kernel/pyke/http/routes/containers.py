@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pyke.errors import InvalidRequest, NoSuchImage
+import functools
+from collections.abc import Callable
+
+from pyke.errors import InvalidRequest, NoSuchImage, NotFound
 from pyke.http import filters
 from pyke.http.exchange import NO_CONTENT, Reply, Request, json_reply
+from pyke.http.facade import Engine
 from pyke.http.requests.create import Installed, container_spec
 from pyke.http.router import Routes
 from pyke.http.shapes import container as shapes
@@ -25,11 +29,23 @@ def list_containers(request: Request) -> Reply:
         found = [each for each in found if each.state.is_running or each.state.status == "restarting"]
     found = filters.containers(engine, wanted, found)
     found = found[:limit] if limit > 0 else found
-    return json_reply([_summary(request, each) for each in found])
+    meaning = functools.cache(lambda name: _meaning(engine, name))
+    return json_reply([_summary(request, each, meaning) for each in found])
 
 
-def _summary(request: Request, container: Container) -> dict[str, object]:
+def _meaning(engine: Engine, name: str) -> str:
+    """The ID of the image that a name means now, or ""."""
+    try:
+        return engine.images.get(name).id
+    except NoSuchImage:
+        return ""
+
+
+def _summary(request: Request, container: Container, meaning: Callable[[str], str]) -> dict[str, object]:
+    """As `ps` lists it. An image whose name means another by now, or nothing, is shown by its ID."""
     shaped = summary(container, request.version)
+    if meaning(container.image_name) != container.image_id:
+        shaped["Image"] = container.image_id
     if request.query.flag("size"):
         shaped["SizeRw"], shaped["SizeRootFs"] = request.engine.containers.size(container)
     return shaped
@@ -40,7 +56,12 @@ def create(request: Request) -> Reply:
     installed = Installed(drivers.get("log", ()), drivers.get("runtime", ()))
     spec, warnings = container_spec(request.json(), request.version, installed)
     _check_platform(request, spec)
-    created = request.engine.containers.create(spec, name=request.query.text("name"), caller=request.caller)
+    try:
+        created = request.engine.containers.create(spec, name=request.query.text("name"), caller=request.caller)
+    except NoSuchImage:
+        raise
+    except NotFound as error:  # 404 means the image: Docker's client would pull it and ask again
+        raise InvalidRequest(error.message, hint=error.hint) from error
     return json_reply({"Id": created.id, "Warnings": [*warnings, *created.warnings]}, 201)
 
 

@@ -23,10 +23,7 @@ def list_images(request: Request) -> Reply:
     if request.query.text("filter"):  # from before there were filters
         wanted.setdefault("reference", []).append(request.query.text("filter"))
     found = filters.images(request.engine, wanted)
-    counts: dict[str, int] = {}
-    for container in request.engine.containers.all():
-        counts[container.image_id] = counts.get(container.image_id, 0) + 1
-    return json_reply([shapes.summary(each, request.version, containers=counts.get(each.id, 0)) for each in found])
+    return json_reply([shapes.summary(each, request.version) for each in found])
 
 
 def inspect(request: Request) -> Reply:

@@ -106,7 +106,7 @@ def network_settings(container: Container, version: Version) -> Json:
         "LinkLocalIPv6PrefixLen": 0,
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
-        **_addresses(default),
+        **dict(sorted(_addresses(default).items())),
         "Networks": networks(container, version),
     }
 
@@ -152,7 +152,7 @@ def endpoint(container: Container, found: Endpoint, wish: EndpointSpec | None, v
         "Aliases": aliases or None,
         "MacAddress": found.mac if is_running else "",
         "DriverOpts": dict(found.driver_options) or None,
-        "NetworkID": found.network,
+        "NetworkID": found.network if container.state.started_at else "",
         "EndpointID": found.id if is_running else "",
         **{key: value for key, value in _addresses(found if is_running else None).items() if key not in ("MacAddress", "EndpointID")},
     }

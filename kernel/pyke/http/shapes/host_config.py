@@ -21,6 +21,15 @@ ALWAYS_EMPTY: Json = {  # parts of Docker's object that mean nothing here, or th
     "BlkioDeviceReadIOps": [], "BlkioDeviceWriteIOps": [], "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "DeviceRequests": None,
     "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
 }  # fmt: skip
+ORDER = (  # Docker's: what people see when they read `inspect`
+    "Binds ContainerIDFile LogConfig NetworkMode PortBindings RestartPolicy AutoRemove VolumeDriver VolumesFrom Mounts ConsoleSize "
+    "Annotations CapAdd CapDrop CgroupnsMode Dns DnsOptions DnsSearch ExtraHosts GroupAdd IpcMode Cgroup Links OomScoreAdj PidMode "
+    "Privileged PublishAllPorts ReadonlyRootfs SecurityOpt StorageOpt Tmpfs UTSMode UsernsMode ShmSize Sysctls Runtime Isolation CpuShares "
+    "Memory NanoCpus CgroupParent BlkioWeight BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps "
+    "BlkioDeviceWriteIOps CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpusetCpus CpusetMems Devices DeviceCgroupRules "
+    "DeviceRequests KernelMemory KernelMemoryTCP MemoryReservation MemorySwap MemorySwappiness OomKillDisable PidsLimit Ulimits CpuCount "
+    "CpuPercent IOMaximumIOps IOMaximumBandwidth MaskedPaths ReadonlyPaths Init"
+).split()
 KERNEL_MEMORY_GONE = Version(1, 42)
 DEFAULT_RUNTIME = "pyke"
 
@@ -30,7 +39,7 @@ def host_config(spec: ContainerSpec, version: Version) -> Json:
     shaped = ALWAYS_EMPTY | _general(spec) | _network(spec) | _security(spec) | _limits(spec.limits) | _optional(spec)
     if version < KERNEL_MEMORY_GONE:
         shaped |= {"KernelMemory": 0, "KernelMemoryTCP": 0}
-    return shaped
+    return {key: shaped[key] for key in ORDER if key in shaped}
 
 
 def _general(spec: ContainerSpec) -> Json:

@@ -17,12 +17,14 @@ ENABLES_IPV4 = Version(1, 47)
 
 def network(found: Network, endpoints: Sequence[tuple[Container, Endpoint]] | None, version: Version) -> Json:
     """A network; `endpoints` are left out of a list, as Docker does from 1.28 on."""
-    shaped = {
+    members = sorted(endpoints or (), key=lambda each: each[0].id)
+    return {
         "Name": found.name,
         "Id": found.id,
         "Created": rfc3339(found.created),
         "Scope": "local",
         "Driver": DRIVER_NAMES.get(found.driver, found.driver),
+        **({"EnableIPv4": True} if version >= ENABLES_IPV4 else {}),
         "EnableIPv6": found.ipv6,
         "IPAM": {"Driver": "default", "Options": None if found.builtin else {}, "Config": [_subnet(each) for each in found.subnets]},
         "Internal": found.internal,
@@ -30,11 +32,10 @@ def network(found: Network, endpoints: Sequence[tuple[Container, Endpoint]] | No
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
-        "Containers": {container.id: _member(container, endpoint) for container, endpoint in endpoints or ()},
-        "Options": dict(found.options),
-        "Labels": dict(found.labels),
+        "Containers": {container.id: _member(container, endpoint) for container, endpoint in members},
+        "Options": dict(sorted(found.options.items())),
+        "Labels": dict(sorted(found.labels.items())),
     }
-    return shaped | ({"EnableIPv4": True} if version >= ENABLES_IPV4 else {})
 
 
 def _subnet(found: Subnet) -> Json:
