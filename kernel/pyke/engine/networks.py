@@ -132,6 +132,7 @@ class Networks:
                 log.error("network %s could not be removed: %s", network.name, error.message)
                 continue
             deleted.append(network.name)
+        self.engine.events.publish("network", "prune", "", reclaimed="0")
         return Pruned(tuple(deleted))
 
     def _make(self, network: Network) -> Network:

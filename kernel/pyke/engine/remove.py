@@ -101,4 +101,5 @@ def prune(engine: Engine, filters: Filters | None, *, caller: Caller) -> Pruned:
             continue  # it was started or removed meanwhile
         deleted.append(container.id)
         reclaimed += size
+    engine.events.publish("container", "prune", "", reclaimed=str(reclaimed))
     return Pruned(tuple(deleted), reclaimed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyke.http import filters
-from pyke.http.disk import tree_size
 from pyke.http.exchange import Reply, Request, Stream, encode, json_reply
 from pyke.http.facade import Subscription
 from pyke.http.moments import moment
@@ -63,7 +62,7 @@ def disk_usage(request: Request) -> Reply:
     if "container" in wanted:
         found["Containers"] = [_sized(request, each) for each in all_containers]
     if "volume" in wanted:
-        found["Volumes"] = [volume(each, (_size_of(request, each), _links(each, all_containers))) for each in engine.volumes.all()]
+        found["Volumes"] = [volume(each, (engine.volumes.size(each), _links(each, all_containers))) for each in engine.volumes.all()]
     if "build-cache" in wanted:
         found["BuildCache"] = []
     return json_reply(found)
@@ -82,11 +81,6 @@ def _shared(image: Image, images: list[Image]) -> int:
 def _sized(request: Request, container: Container) -> dict[str, object]:
     changed, whole = request.engine.containers.size(container)
     return summary(container, request.version) | {"SizeRw": changed, "SizeRootFs": whole}
-
-
-def _size_of(request: Request, found: Volume) -> int:
-    """Bytes of a volume on this host's disk; -1 for one that is elsewhere, which nobody should have to wait for."""
-    return tree_size(found.mountpoint) if found.driver == "local" else -1
 
 
 def _links(found: Volume, containers: list[Container]) -> int:

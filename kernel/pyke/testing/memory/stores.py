@@ -159,6 +159,9 @@ class MemoryVolumes:
         self.records: dict[str, Volume] = {}
         self.pruned: Mapping[str, Sequence[str]] = {}
 
+    def size(self, volume: Volume) -> int:
+        return 0
+
     def all(self) -> list[Volume]:
         return list(self.records.values())
 
