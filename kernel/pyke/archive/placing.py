@@ -6,7 +6,6 @@ merged with the one in the archive, a file takes the place of a file, and neithe
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
@@ -73,12 +72,14 @@ class _Placer(Extractor):
             super()._place(entry)
 
     def _clear(self, parent: int, name: bytes) -> None:
+        if tree.is_mount_point(parent, name):  # removing it would take the mount away from whoever has it
+            raise BadArchive(f"{printable(self.entry.name)} cannot be replaced, for something is mounted on it")
         if self.may_exchange:
             super()._clear(parent, name)
         elif tree.kind_of(parent, name) == stat.S_IFDIR:
             raise BadArchive(f"cannot overwrite directory {printable(self.entry.name)} with a non-directory")
         elif self.entry.kind == DIRECTORY:
-            raise BadArchive(f"cannot overwrite non-directory {printable(self.entry.name)} with a directory")
+            raise BadArchive(f"cannot overwrite non-directory {printable(self.entry.name.rstrip(b'/'))} with a directory")
         else:
             os.unlink(name, dir_fd=parent)
 
@@ -87,17 +88,8 @@ class _Placer(Extractor):
         try:
             super()._file(parent, name, entry)
         except FileExistsError:
-            if not _is_mounted_on(parent, name):
+            if tree.kind_of(parent, name) != stat.S_IFREG or not tree.is_mount_point(parent, name):
                 raise
             with tree.opened_file(name, os.O_WRONLY, dir_fd=parent) as descriptor:
                 os.ftruncate(descriptor, 0)
                 self.reader.source.copy(entry.size, descriptor)
-
-
-def _is_mounted_on(parent: int, name: bytes) -> bool:
-    """Whether `name` is a mount point: unlinkat(2) and rename(2) refuse these, and statx(2) would tell, which Python does not have."""
-    try:
-        os.rename(name, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except OSError as error:
-        return error.errno == errno.EBUSY
-    return False

@@ -86,6 +86,20 @@ def opened_file(name: bytes, flags: int, *, dir_fd: int) -> Iterator[int]:
             yield descriptor
 
 
+def is_mount_point(parent: int, name: bytes) -> bool:
+    """Whether something is mounted on `name`, in whatever namespace the directory `parent` is seen.
+
+    The kernel would say so only for the caller's own namespace, and take a mount of another one away with the file under it (unlink(2)).
+    """
+    with opened(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent) as node:
+        return _mount_id(node) != _mount_id(parent)
+
+
+def _mount_id(descriptor: int) -> bytes:
+    with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
+        return next(line for line in file if line.startswith(b"mnt_id:"))
+
+
 def remove(parent: int, name: bytes) -> None:
     """Remove what `name` is in the directory `parent`: a file, a link, or a tree of any depth. Links are never followed."""
     try:
