@@ -66,14 +66,14 @@ class Wire:
 
     def body(self, request: h11.Request) -> BinaryIO:
         """The body of that request, read from the socket as it is asked for."""
-        if not any(name in (b"content-length", b"transfer-encoding") for name, _ in request.headers):
+        if not any(name == b"transfer-encoding" or (name == b"content-length" and int(value)) for name, value in request.headers):
             self._finish_body()
             return io.BytesIO()
         return cast(BinaryIO, io.BufferedReader(_Body(self), BLOCK))
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole reply at once."""
-        head = h11.Response(status_code=status, headers=[*IDENTITY, *headers])
+        head = h11.Response(status_code=status, headers=[*IDENTITY, *headers, *self._leave_body()])
         data = self._http.send(head) or b""
         if body:
             data += self._http.send(h11.Data(data=body)) or b""
@@ -127,6 +127,17 @@ class Wire:
             elif isinstance(event, h11.Data):
                 return bytes(event.data)
         return b""
+
+    def _leave_body(self) -> Headers:
+        """Drop what has come of a body that nobody has read. If more is to come, the connection ends with the reply, and says so:
+        a client that sent its next request on it would be told nothing but EOF."""
+        try:
+            while self._http.their_state is h11.SEND_BODY:
+                if self._http.next_event() is h11.NEED_DATA:
+                    return [("Connection", "close")]
+        except h11.RemoteProtocolError:
+            return [("Connection", "close")]
+        return []
 
     def _finish_body(self) -> None:
         while self._http.their_state is h11.SEND_BODY:

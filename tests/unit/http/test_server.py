@@ -131,6 +131,23 @@ def test_a_body_that_nobody_reads_does_not_poison_the_connection(client: Any) ->
     assert found.count(b"HTTP/1.1 ") == 1
 
 
+def test_an_empty_body_leaves_the_connection_as_it_was(client: Any) -> None:
+    """Go's client sends `Content-Length: 0`, keeps the connection, and takes an end without a word for a failed request."""
+    connection = client.connection()
+    for _ in range(3):
+        connection.request("POST", "/networks/prune", b"", {"Content-Length": "0"})
+        response = connection.getresponse()
+        response.read()
+        assert (response.status, response.will_close) == (200, False)
+    connection.close()
+
+
+def test_a_connection_on_which_an_unread_body_is_to_come_ends_and_says_so(client: Any) -> None:
+    with client.socket() as connection:
+        connection.sendall(b"POST /nosuch HTTP/1.1\r\nHost: d\r\nContent-Length: 9\r\n\r\nab")
+        assert b"connection: close" in connection.recv(4096).lower()
+
+
 def test_a_client_that_expects_to_be_told_to_go_on_is_told(client: Any) -> None:
     with client.socket() as connection:
         connection.sendall(b"POST /volumes/create HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 13\r\n\r\n")
