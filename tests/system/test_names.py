@@ -20,7 +20,7 @@ from pyke.testing.fakehost import OUTSIDE, Namespace
 from pyke.testing.network import eventually
 
 if TYPE_CHECKING:
-    from tests.unit.engine.conftest import Site
+    from tests.system.conftest import Site
 
 ROOT = Caller(0, 0, 0)
 SERVER = ("127.0.0.11", 53)

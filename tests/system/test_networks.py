@@ -16,7 +16,7 @@ from pyke.model import Caller, ContainerSpec, EndpointSpec, ImageConfig, Network
 from pyke.testing.network import eventually
 
 if TYPE_CHECKING:
-    from tests.unit.engine.conftest import Site
+    from tests.system.conftest import Site
 
 ROOT = Caller(0, 0, 0)
 
