@@ -149,7 +149,7 @@ _CONTAINER_TESTS: Mapping[str, Callable[[Engine, Sequence[str]], ContainerTest]]
 
 
 def images(engine: Engine, filters: Filters) -> list[Image]:
-    """The images that pass, newest first. `reference` may also have thinned out their tags."""
+    """The images that pass, newest first. `reference` may also have thinned out their names."""
     check_keys(filters, IMAGE_KEYS, "pyke images")
     found = sorted(engine.images.all(), key=lambda image: image.created, reverse=True)
     if "dangling" in filters:
@@ -169,15 +169,18 @@ def images(engine: Engine, filters: Filters) -> list[Image]:
 def _by_reference(found: list[Image], patterns: Sequence[str]) -> list[Image]:
     if not patterns:
         return found
-    kept = [replace(image, tags=tuple(tag for tag in image.tags if _matches_reference(tag, patterns))) for image in found]
-    return [image for image in kept if image.tags]
+    kept = [replace(image, tags=_thinned(image.tags, patterns), repo_digests=_thinned(image.repo_digests, patterns)) for image in found]
+    return [image for image in kept if image.tags or image.repo_digests]
 
 
-def _matches_reference(tag: str, patterns: Sequence[str]) -> bool:
-    """Whether "busybox:latest" or its repository alone matches; `*` does not cross a slash, as in Go's path.Match."""
-    name = familiar(tag)
-    repository = name.rpartition(":")[0]
-    return any(path_match(candidate, each) for each in patterns for candidate in (name, repository, tag))
+def _thinned(names: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
+    """Those of an image's names that match: "busybox:latest" as a whole, or its repository alone; `*` does not cross a slash, as in Go."""
+    return tuple(name for name in names if any(path_match(spelling, each) for each in patterns for spelling in _spellings(name)))
+
+
+def _spellings(name: str) -> tuple[str, str, str]:
+    known = familiar(name)
+    return known, known.partition("@")[0] if "@" in known else known.rpartition(":")[0], name
 
 
 def path_match(text: str, glob: str) -> bool:
