@@ -53,6 +53,7 @@ def _request(options: Options, command: list[str], interactive: bool) -> dict[st
         "AttachStdout": not detached,
         "AttachStderr": not detached,
         "Cmd": command,
+        "ConsoleSize": list(terminal.size(STDOUT)) if options.yes("tty") else None,
         "Detach": detached,
         "DetachKeys": options.text("detach-keys"),
         "Env": environment(options),

@@ -38,8 +38,8 @@ def _start_attached(session: Session, options: Options, name: str) -> int:
         attachment.proxy_signals()
     removes = container["HostConfig"].get("AutoRemove")
     waiting = attached.Waiting(session.engine, identity, "removed" if removes else "next-exit")
-    session.engine.post(f"/containers/{identity}/start")
     attachment.follow_window()
+    session.engine.post(f"/containers/{identity}/start")
     return 0 if attachment.pump(waiting).was_left else attached.outcome(session, waiting)
 
 

@@ -43,6 +43,7 @@ def attach(engine: Engine, container: Container, wish: AttachRequest, *, logs: b
 
 def dismiss(engine: Engine, container: Container) -> None:
     """Send away those who wait for a start that will not come."""
+    engine.containers.early_sizes.pop(container.id, None)
     for wish in engine.containers.early_clients.pop(container.id, []):
         wish.client.close()
 
@@ -55,9 +56,12 @@ def _replay(engine: Engine, container: Container, wish: AttachRequest) -> None:
 
 
 def resize(engine: Engine, container: Container, rows: int, columns: int) -> None:
-    """Tell the container's terminal its size."""
+    """Tell the container's terminal its size; one that a client waits for is started with it."""
     check_size(rows, columns)
     monitor = engine.containers.monitors.get(container.id)
+    if monitor is None and container.id in engine.containers.early_clients:
+        engine.containers.early_sizes[container.id] = (rows, columns)
+        return
     if monitor is None:
         raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
     monitor.resize(rows, columns)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyke.engine import attach, create, logs, pause, remove, rename, start, statistics, stop, update, usage, why
+from pyke.engine.arrivals import Arrivals
 from pyke.engine.execs import Execs
 from pyke.engine.filters import Filters
 from pyke.engine.identifiers import is_full_id, random_name
@@ -37,7 +39,9 @@ class Containers:
         self.engine = engine
         self.waits = Waits()
         self.monitors: dict[str, Monitor] = {}  # of every container whose process is alive
+        self.arrivals = Arrivals()
         self.early_clients: dict[str, list[AttachRequest]] = {}  # attached before the start
+        self.early_sizes: dict[str, tuple[int, int]] = {}  # rows and columns of their terminals
         self.execs = Execs(engine)
         self._guard = threading.Lock()
         self._names = {container.name: container.id for container in engine.state.containers.all()}
@@ -176,6 +180,10 @@ class Containers:
         """Give a client's connection to the container. The bytes flow between client and monitor from here on."""
         request = attach.request(client, early=early, streams=streams, framed=framed, detach_keys=detach_keys)
         attach.attach(self.engine, self.get(ref), request, logs=logs)
+
+    def arriving(self, ref: str) -> AbstractContextManager[None]:
+        """For the time between telling a client that it is attached and attaching it: a start waits for that."""
+        return self.arrivals.expected(self.get(ref).id)
 
     def resize(self, ref: str, rows: int, columns: int) -> None:
         attach.resize(self.engine, self.get(ref), rows, columns)

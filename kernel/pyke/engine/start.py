@@ -30,6 +30,7 @@ def start(engine: Engine, container: Container, *, caller: Caller) -> None:
     """Start a container that is not running."""
     engine.ready()
     engine.authorize(caller, "container.start", container.id, container.spec)
+    engine.containers.arrivals.wait(container.id)
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
         _check(container)
@@ -112,7 +113,7 @@ def _launch(engine: Engine, container: Container) -> Monitor:
         "oci": config,
         "rootfs": to_data(_unsynced(rootfs) if container.spec.auto_remove else rootfs),
         "seccomp": seccomp_filter(engine, config),
-        "stdio": _stdio(container),
+        "stdio": _stdio(engine, container),
         "log": _log(engine, container),
         "directory": directory,
         "exit_record": exit_record,
@@ -167,8 +168,8 @@ def seccomp_filter(engine: Engine, config: dict[str, Any]) -> str | None:
     return seccomp.compiled(profile, os.path.join(engine.layout.run, "seccomp")) if profile else None
 
 
-def _stdio(container: Container) -> dict[str, Any]:
-    rows, columns = container.spec.console_size
+def _stdio(engine: Engine, container: Container) -> dict[str, Any]:
+    rows, columns = engine.containers.early_sizes.pop(container.id, container.spec.console_size)
     return {
         "tty": container.spec.tty,
         "stdin": container.spec.open_stdin,

@@ -1,0 +1,268 @@
+"""Somebody at a keyboard: real terminals on both sides, driven as a user would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from pyke.testing.engine import TestEngine
+
+ROWS, COLUMNS = 24, 80
+PROMPT = r"/ # \x1b\[6n"  # busybox asks where the cursor is, and goes on without an answer
+REDRAWN = r"/ # \x1b\[J"
+DETACH = "\x10\x11"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
+    """One engine for all of these tests, warm: what it has on the host for all containers is there before the first test."""
+    with TestEngine(tmp_path_factory.mktemp("terminals") / "root") as engine:
+        engine.load_busybox()
+        engine.ok("run", "--rm", "busybox", "true")
+        yield engine
+
+
+@pytest.fixture
+def warm(shared: TestEngine) -> Iterator[TestEngine]:
+    """The shared engine; its containers are removed when the test ends."""
+    yield shared
+    if names := shared.ok("ps", "-aq").split():
+        shared.ok("rm", "-fv", *names)
+
+
+class Keyboard:
+    """A terminal with `pyke ARGUMENTS` in it."""
+
+    def __init__(self, engine: TestEngine, *arguments: str, size: tuple[int, int] = (ROWS, COLUMNS)) -> None:
+        program, *words = engine.argv(*arguments)
+        self.child = pexpect.spawn(program, words, dimensions=size, timeout=15, env={**engine.environment, "TERM": "xterm"})
+        self.child.delaybeforesend = None
+
+    def sees(self, pattern: str) -> str:
+        """Wait until the screen shows `pattern`, and return what came before it."""
+        self.child.expect(pattern)
+        return str(self.child.before.decode())
+
+    def types(self, text: str) -> None:
+        self.child.send(text)
+
+    def runs(self, line: str) -> str:
+        """Type a command at a shell's prompt and return what it printed."""
+        self.types(line + "\r")
+        return self.sees(PROMPT).partition("\r\n")[2].replace("\x1b[6n", "").strip()
+
+    def ends(self) -> int:
+        """Wait for the command's end; its exit status, as a shell says it."""
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        return 128 + self.child.signalstatus if self.child.signalstatus else int(self.child.exitstatus)
+
+    def is_raw(self) -> bool:
+        return not termios.tcgetattr(self.child.child_fd)[3] & (termios.ECHO | termios.ICANON)
+
+
+@pytest.fixture
+def shell(warm: TestEngine) -> Keyboard:
+    """`pyke run -it busybox`, at its first prompt; the container is called `shell`."""
+    keyboard = Keyboard(warm, "run", "-it", "--name", "shell", "busybox", "sh", size=(33, 99))
+    keyboard.sees(PROMPT)
+    return keyboard
+
+
+def test_a_session_at_a_shell(shell: Keyboard) -> None:
+    assert shell.runs("stty size") == "33 99"
+    assert shell.runs("tty") == "/dev/pts/0"
+    assert shell.is_raw()
+    shell.child.setwinsize(44, 111)
+    time.sleep(0.3)
+    assert shell.runs("stty size") == "44 111"
+    shell.types("exit 3\r")
+    assert shell.ends() == 3
+
+
+def test_the_size_is_there_before_the_program_starts(warm: TestEngine) -> None:
+    for columns in (71, 132):
+        keyboard = Keyboard(warm, "run", "--rm", "-it", "busybox", "stty", "size", size=(10, columns))
+        keyboard.sees(f"10 {columns}\r\n")
+        assert keyboard.ends() == 0
+
+
+def test_interrupt_and_suspend_reach_the_program(shell: Keyboard) -> None:
+    shell.types("sleep 777\r")
+    time.sleep(0.3)
+    shell.types("\x03")
+    shell.sees(PROMPT)
+    assert shell.runs("echo $?") == "130"
+    shell.types("sleep 778\r")
+    time.sleep(0.3)
+    shell.types("\x1a")
+    assert "Stopped" in shell.sees("sleep 778") + shell.runs("")
+    assert "sleep 778" in shell.runs("jobs")
+    shell.types("exit\r")
+    shell.sees(PROMPT)  # "There are stopped jobs"
+    shell.types("exit 4\r")
+    assert shell.ends() == 4
+
+
+def test_an_editor_that_fills_the_screen(shell: Keyboard) -> None:
+    shell.types("vi /tmp/story\r")
+    shell.sees(r"/tmp/story.*\[No file\]|- /tmp/story")
+    shell.types("ionce upon a time\rthere was a container\x1b")
+    shell.sees("container")
+    shell.child.setwinsize(12, 60)
+    time.sleep(0.3)
+    shell.types(":wq\r")
+    shell.sees(PROMPT)
+    assert shell.runs("cat /tmp/story") == "once upon a time\r\nthere was a container"
+    assert shell.runs("stty size") == "12 60"
+    shell.types("exit\r")
+    assert shell.ends() == 0
+
+
+def test_detach_and_come_back(warm: TestEngine, shell: Keyboard) -> None:
+    shell.runs("place=here")
+    shell.types(DETACH)
+    assert shell.ends() == 0
+    assert warm.ok("ps", "--format", "{{.Names}} {{.State}}") == "shell running"
+    again = Keyboard(warm, "attach", "shell", size=(20, 50))
+    again.sees(REDRAWN)  # without a key: the window's size is told anew
+    assert again.runs("echo $place; stty size") == "here\r\n20 50"
+    again.types("\x10")
+    again.types("\x11")
+    again.sees("read escape sequence")
+    assert again.ends() == 1
+    last = Keyboard(warm, "attach", "--detach-keys", "ctrl-a,x", "shell")
+    last.sees(REDRAWN)
+    last.types("\x10\x11")  # are keys as others now
+    last.types("\x01x")
+    last.sees("read escape sequence")
+    assert last.ends() == 1
+    end = Keyboard(warm, "attach", "shell")
+    end.sees(r"\x1b\[J.*\x1b\[J")  # the keys above are still on its line
+    end.types("\x15")
+    end.types("exit 9\r")
+    assert end.ends() == 9
+
+
+def test_two_terminals_on_one_container(warm: TestEngine, shell: Keyboard) -> None:
+    other = Keyboard(warm, "attach", "shell")
+    other.sees(REDRAWN)
+    shell.types("echo both of $((1 + 1))\r")
+    shell.sees("both of 2\r\n")
+    other.sees("both of 2\r\n")
+    other.types("exit 5\r")
+    assert (shell.ends(), other.ends()) == (5, 5)
+
+
+def test_start_attached(warm: TestEngine) -> None:
+    warm.ok("create", "-it", "--name", "shell", "busybox", "sh")
+    for status, rows in ((6, 30), (7, 40)):
+        keyboard = Keyboard(warm, "start", "-ai", "shell", size=(rows, 70))
+        keyboard.sees(PROMPT)
+        assert keyboard.runs("stty size") == f"{rows} 70"
+        keyboard.types(f"exit {status}\r")
+        assert keyboard.ends() == status
+
+
+def test_exec_has_a_terminal_of_its_own(warm: TestEngine) -> None:
+    warm.ok("run", "-d", "--name", "house", "busybox", "sleep", "1000")
+    keyboard = Keyboard(warm, "exec", "-it", "-e", "PLACE=attic", "-w", "/tmp", "house", "sh", size=(21, 61))
+    keyboard.sees(r"/tmp # \x1b\[6n")
+    keyboard.types("cd /\r")
+    keyboard.sees(PROMPT)
+    assert keyboard.runs("stty size; echo $PLACE") == "21 61\r\nattic"
+    keyboard.child.setwinsize(22, 62)
+    time.sleep(0.3)
+    assert keyboard.runs("stty size") == "22 62"
+    keyboard.types("exit 8\r")
+    assert keyboard.ends() == 8
+    left = Keyboard(warm, "exec", "-it", "--detach-keys", "ctrl-b", "house", "sh")
+    left.sees(PROMPT)
+    left.types("\x02")
+    left.sees("read escape sequence")
+    assert left.ends() == 1
+    assert warm.ok("top", "house", "-eo", "pid,comm").split().count("sh") == 1, "what was left runs on"
+
+
+def test_a_terminal_that_is_none(warm: TestEngine) -> None:
+    warm.ok("run", "-dit", "--name", "shell", "busybox", "sh")
+    for words in (("run", "--rm", "-it", "busybox", "sh"), ("exec", "-it", "shell", "sh"), ("attach", "shell")):
+        done = warm.pyke(*words)
+        assert (done.status, done.stderr) == (1, "pyke: the input device is not a TTY\n"), words
+    with warm.start("run", "--rm", "-t", "busybox", "echo", "x") as alone:
+        assert alone.communicate(timeout=15) == (b"x\r\n", b""), "-t alone needs no terminal of ours"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_gets_its_mode_back_from_one_that_is_ended(warm: TestEngine, number: signal.Signals) -> None:
+    with host_shell(warm) as host:
+        host.sendline(f"{' '.join(warm.argv('run', '-it', '--name', 'shell', 'busybox', 'sh'))}; echo ended with $?")
+        host.expect(PROMPT)
+        assert is_raw(host)
+        client = next(pid for pid in children(host.pid) if b"run" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(client, number)
+        host.expect(f"ended with {128 + number}")
+        assert not is_raw(host)
+
+
+def test_a_terminal_gets_its_mode_back_from_a_container_that_is_killed(warm: TestEngine) -> None:
+    with host_shell(warm) as host:
+        host.sendline(f"{' '.join(warm.argv('run', '--rm', '-it', '--name', 'shell', 'busybox', 'sh'))}; echo ended with $?")
+        host.expect(PROMPT)
+        warm.ok("kill", "shell")
+        host.expect("ended with 137")
+        assert not is_raw(host)
+
+
+def test_the_window_may_go_before_the_container(warm: TestEngine, shell: Keyboard) -> None:
+    shell.child.close(force=True)  # a terminal window that is closed: SIGHUP, then no terminal
+    assert warm.ok("ps", "--format", "{{.Names}} {{.State}}") == "shell running"
+
+
+def test_sessions_survive_the_engine(busybox: TestEngine) -> None:
+    engine = busybox
+    keyboard = Keyboard(engine, "run", "-it", "--name", "shell", "busybox", "sh", size=(25, 75))
+    keyboard.sees(PROMPT)
+    inside = Keyboard(engine, "exec", "-it", "shell", "sh")
+    inside.sees(PROMPT)
+    engine.stop(signal.SIGKILL)
+    assert keyboard.runs("echo still here") == "still here"
+    assert inside.runs("echo so am I") == "so am I"
+    keyboard.child.setwinsize(26, 76)
+    time.sleep(1.5)  # the resize is told to a new engine
+    assert keyboard.runs("stty size") == "26 76"
+    inside.types("exit 6\r")
+    assert inside.ends() == 6
+    engine.stop(signal.SIGKILL)
+    again = Keyboard(engine, "attach", "shell")
+    again.sees(REDRAWN)
+    again.types("exit 7\r")
+    assert (keyboard.ends(), again.ends()) == (7, 7)
+
+
+@contextlib.contextmanager
+def host_shell(warm: TestEngine) -> Iterator[pexpect.spawn]:
+    """A shell of the host in a terminal, which sees what a command leaves of it."""
+    shell = pexpect.spawn(
+        "/bin/sh", ["-c", 'while read -r line; do eval "$line"; done'], timeout=15, env={**warm.environment, "TERM": "xterm"}
+    )
+    try:
+        yield shell
+    finally:
+        shell.close(force=True)
+
+
+def is_raw(terminal: pexpect.spawn) -> bool:
+    return not termios.tcgetattr(terminal.child_fd)[3] & (termios.ECHO | termios.ICANON)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
