@@ -94,7 +94,8 @@ class Connection:
         """Write the answer; False where the connection ends with it."""
         if isinstance(answer, Hijack):
             upgrade = any(name == b"upgrade" for name, _ in head.headers)
-            answer.take(self._wire.client, self._wire.hijack(answer.content_type, upgrade))
+            with answer.arriving:
+                answer.take(self._wire.client, self._wire.hijack(answer.content_type, upgrade))
             return False
         if isinstance(answer, Stream):
             return self._write_stream(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl
@@ -142,6 +143,7 @@ class Hijack:
 
     take: Callable[[socket.socket, bytes], None]
     content_type: str
+    arriving: AbstractContextManager[None] = field(default_factory=nullcontext)  # from before the head is sent, until `take` is done
 
 
 Answer = Reply | Stream | Hijack

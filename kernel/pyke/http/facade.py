@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Protocol
 
 from pyke.model import (
@@ -140,6 +141,7 @@ class Containers(Protocol):
         detach_keys: str,
         logs: bool = False,
     ) -> None: ...
+    def arriving(self, ref: str) -> AbstractContextManager[None]: ...
     def resize(self, ref: str, rows: int, columns: int) -> None: ...
     def logs(
         self,

@@ -44,7 +44,7 @@ def attach(request: Request) -> Hijack:
                 logs=printed,
             )
 
-    return Hijack(take, stream_type(request.version, framed))
+    return Hijack(take, stream_type(request.version, framed), request.engine.containers.arriving(container.id))
 
 
 def _attachable(container: Container) -> Container:

@@ -6,10 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from pyke.engine.arrivals import Arrivals
 from pyke.engine.identifiers import new_id
 from pyke.engine.statistics import NETWORK_COUNTERS, Sample
 from pyke.engine.update import merged
@@ -70,6 +72,7 @@ class MemoryContainers:
         self.records: dict[str, Container] = {}
         self.execs: dict[str, Exec] = {}
         self.attached: dict[str, socket.socket] = {}
+        self.arrivals = Arrivals()
         self.specs: list[ContainerSpec] = []
         self.callers: list[Caller] = []
         self.streams: list[Logs] = []
@@ -117,6 +120,7 @@ class MemoryContainers:
         container = self.get(ref)
         if container.state.is_running:
             raise NotModified(f"container {ref} is already started")
+        self.arrivals.wait(container.id)
         self.change(container, status="running", pid=4711, started_at=time.time_ns())
         self.engine.events.publish("container", "start", container.id, image=container.image_name, name=container.name)
         client = self.attached.pop(container.id, None)
@@ -183,6 +187,9 @@ class MemoryContainers:
             self.attached[container.id] = mine
             return
         threading.Thread(target=echo, args=(mine, early), daemon=True).start()
+
+    def arriving(self, ref: str) -> AbstractContextManager[None]:
+        return self.arrivals.expected(self.get(ref).id)
 
     def resize(self, ref: str, rows: int, columns: int) -> None:
         self.sizes.append((self.get(ref).id, rows, columns))
