@@ -535,6 +535,36 @@ def test_a_monitor_that_is_killed_takes_its_container_along(house: House) -> Non
     assert not list(Path("/sys/fs/cgroup").glob(f"*{house.cgroup('a')}"))
 
 
+def test_a_detached_container_that_is_silent_costs_little_memory(house: House) -> None:
+    """Its monitor has nothing of its own but what it has touched; what it is asked makes it a whole one."""
+    monitor = house.start(house.bundle("a", "read x; echo heard $x", stdin=True))
+    resting = parent_of(pid := int(monitor.wait_created()))
+    eventually(lambda: private_memory(resting) < 1 << 20)
+    before = private_memory(resting)
+    assert monitor.state()["pid"] == pid
+    assert private_memory(resting) > before
+    monitor.signal(signal.SIGKILL)
+    assert house.ended("a").code == 137
+
+
+def test_nobody_is_attached_to_a_detached_container_before_it_runs(house: House) -> None:
+    client = Terminal()
+    monitor = house.monitors.launch(house.bundle("a", "sleep 1000"))
+    monitor.wait_ready()
+    with pytest.raises(PykeError, match="before it runs"):
+        monitor.attach(client.request)
+    monitor.go()
+    monitor.wait_started()
+    monitor.attach(client.request)
+    monitor.abort()
+
+
+def private_memory(pid: int) -> int:
+    """Bytes that a process has to itself; 0 when it is gone."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return sum(int(line.split()[1]) << 10 for line in file if line.startswith("Private_"))
+
+
 def test_a_spawner_that_is_killed_is_replaced(house: House) -> None:
     monitor = house.start(house.bundle("a", "sleep 1000"))
     old = house.spawner()

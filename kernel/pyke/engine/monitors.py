@@ -267,7 +267,8 @@ class Monitors:
             _write_bundle(bundle)
             ours, theirs = sockets.pair()
             try:
-                self._spawner.request("exec" if "exec" in bundle else "container", bundle["directory"], theirs)
+                kind = "exec" if "exec" in bundle else "container" if clients else "detached"
+                self._spawner.request(kind, bundle["directory"], theirs)
             finally:
                 theirs.close()
             monitor = Monitor(bundle["id"], bundle, ours)

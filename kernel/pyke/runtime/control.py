@@ -44,6 +44,15 @@ class Peer:
         except OSError:
             self.close()
 
+    def fileno(self) -> int:
+        """The connection's descriptor; -1 once it is closed."""
+        return self._connection.fileno()
+
+    def pause(self) -> None:
+        """Read no more; what the engine says waits for whoever goes on with this connection."""
+        if self.fileno() >= 0:
+            self._loop.forget(self.fileno())
+
     def close(self) -> None:
         """Hang up; idempotent."""
         if self._connection.fileno() >= 0:

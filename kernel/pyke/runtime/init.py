@@ -51,8 +51,10 @@ def cgroup(bundle: dict[str, Any]) -> cgroups.Cgroup:
     return cgroups.at((bundle.get("exec") or {}).get("cgroup") or bundle["oci"]["linux"]["cgroupsPath"])
 
 
-def fork(bundle: dict[str, Any]) -> int:
+def fork(bundle: dict[str, Any], flags: int = 0) -> int:
     """Make the cgroup and fork a child into the container's namespaces; 0 in the child, its PID in the monitor.
+
+    `flags` is 0, or CLONE_PARENT where a midwife forks the monitor's child.
 
     The child is in the cgroup from its birth, or enters it as the first thing that `run` does, so that nothing escapes the limits. Raises
     OSError, and leaves nothing behind then.
@@ -60,7 +62,7 @@ def fork(bundle: dict[str, Any]) -> int:
     group, oci = cgroup(bundle), bundle["oci"]
     try:
         group.create(oci["linux"].get("resources") or {})
-        return _fork_into(group, namespaces.clone_flags(oci), namespaces.open_pid_namespace(oci), oci["linux"])
+        return _fork_into(group, flags | namespaces.clone_flags(oci), namespaces.open_pid_namespace(oci), oci["linux"])
     except OSError:
         with contextlib.suppress(OSError):
             group.remove()
@@ -93,7 +95,8 @@ def _fork_into(group: cgroups.Cgroup, flags: int, pid_namespace: int, config: di
         gate.open()
     except OSError:
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        if not flags & linux.CLONE_PARENT:
+            os.waitpid(pid, 0)
         raise
     finally:
         gate.close()

@@ -32,6 +32,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWTIME = 0x00000080
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWUTS = 0x04000000
+CLONE_PARENT = 0x00008000
 CLOSE_RANGE_CLOEXEC = 4
 DEVPTS_SUPER_MAGIC = 0x1CD1
 FSCONFIG_CMD_CREATE = 6
@@ -133,9 +134,10 @@ def _syscall(name: str, number: int, *arguments: object, filename: str | None = 
 
 def clone(flags: int, cgroup: int = -1) -> int:
     """fork(2), with the child in the new namespaces that `flags` (CLONE_NEW...) name and, unless -1, in the cgroup (of version 2) whose
-    directory is open as `cgroup`. For single-threaded processes alone."""
+    directory is open as `cgroup`. With CLONE_PARENT it is the caller's sibling. For single-threaded processes alone."""
     flags |= CLONE_INTO_CGROUP if cgroup >= 0 else 0
-    arguments = ctypes.create_string_buffer(struct.pack("=11Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, max(cgroup, 0)))
+    end = 0 if flags & CLONE_PARENT else signal.SIGCHLD  # a sibling ends with the caller's own signal
+    arguments = ctypes.create_string_buffer(struct.pack("=11Q", flags, 0, 0, 0, end, 0, 0, 0, 0, 0, max(cgroup, 0)))
     ctypes.pythonapi.PyOS_BeforeFork()
     pid: int = _locked_libc.syscall(ctypes.c_long(SYS_CLONE3), arguments, ctypes.c_long(88))
     if pid == 0:

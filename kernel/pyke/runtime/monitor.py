@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 def watch_over(kind: str, directory: str, control: sockets.Socket, oom_score: int) -> None:
     """Run the process that DIRECTORY/bundle.json describes, from its birth to its end. `kind` is "container" or "exec"."""
-    with open(os.path.join(directory, "bundle.json"), "rb", buffering=0) as file:
-        bundle = json.loads(file.read().decode())  # a text file would touch, and so make private, 100 KB more of the interpreter
-    monitor = Monitor(kind, directory, bundle, oom_score)
+    monitor = Monitor(kind, directory, read_bundle(directory), oom_score)
     monitor.listen(control)
     try:
         monitor.bear()
@@ -43,8 +41,19 @@ def watch_over(kind: str, directory: str, control: sockets.Socket, oom_score: in
         monitor.leave()
 
 
+def read_bundle(directory: str) -> dict[str, Any]:
+    """What an engine wrote for the monitor of `directory`."""
+    with open(os.path.join(directory, "bundle.json"), "rb", buffering=0) as file:
+        # A text file would touch, and so make private, 100 KB more of the interpreter.
+        bundle: dict[str, Any] = json.loads(file.read().decode())
+    return bundle
+
+
 class Monitor:
     """The state of one watch. `phase` is created, ready, running, ended or failed."""
+
+    clone_flags = 0
+    takes_clients = True
 
     def __init__(self, kind: str, directory: str, bundle: dict[str, Any], oom_score: int) -> None:
         self.is_exec = kind == "exec"
@@ -75,10 +84,36 @@ class Monitor:
 
     def listen(self, control: sockets.Socket) -> None:
         """Serve the engine that asked for this, and any later one at monitor.sock."""
-        self.listener = sockets.listen(os.path.join(self.directory, "monitor.sock"))
-        self.loop.watch(self.listener.fileno(), IN, lambda events: self._accept())
+        self._listen_at(sockets.listen(os.path.join(self.directory, "monitor.sock")))
+        self._obey(control)
+
+    def _listen_at(self, listener: sockets.Socket) -> None:
+        self.listener = listener
+        self.loop.watch(listener.fileno(), IN, lambda events: self._accept())
+
+    def _obey(self, control: sockets.Socket) -> None:
         self.control = self._greet(control)
         self.control.is_subscribed = True
+
+    def take_over(self, state: dict[str, Any], descriptors: list[int]) -> None:
+        """Go on with a container that runs already; `state` is what a midwife tells of it (runtime/rest.py)."""
+        held = dict(zip(state["descriptors"], descriptors, strict=True))
+        os.close(held["process"])
+        self.phase, self.pid, self.started, self.size = "running", state["pid"], state["started"], tuple(state["size"])
+        self.bundle["wake"] = state["wake"]
+        self._listen_at(sockets.Socket(fileno=held["listener"]))
+        if "control" in held:
+            self._obey(sockets.Socket(fileno=held["control"]))
+        if "stdin" in held:
+            self.streams.set_input(held["stdin"])
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            if name in held:
+                self.streams.add_output(held[name], number)
+        if "terminal" in held:
+            self._take_terminal(held["terminal"])
+        linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+        self._catch_children()
+        self._reap()  # it may have ended already
 
     def _accept(self) -> None:
         self._greet(sockets.accept(self.listener))
@@ -115,14 +150,14 @@ class Monitor:
         woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        self.loop.watch(woken, IN, lambda events: self._reap(woken))
+        self.loop.watch(woken, IN, lambda events: self._children_ended(woken))
 
     def _fork(self) -> None:
         stdio = Stdio(self.bundle["stdio"])
         report, init_report = sockets.pair(SOCK_SEQPACKET)
         waiting, self.go = os.pipe()
         try:
-            pid = init.fork_exec(self.bundle) if self.is_exec else init.fork(self.bundle)
+            pid = init.fork_exec(self.bundle) if self.is_exec else init.fork(self.bundle, self.clone_flags)
         except (OSError, ValueError) as error:
             self.failure = _failure("the container's process could not be created", error)
             return
@@ -238,9 +273,12 @@ class Monitor:
         while self.status is None and not (self.failure and not self.pid):
             self.loop.turn(self.streams.check_stalled())
 
-    def _reap(self, woken: int) -> None:
-        """Collect every child that has ended: ours, and those that were left to us as their subreaper."""
+    def _children_ended(self, woken: int) -> None:
         os.read(woken, 4096)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Collect every child that has ended: ours, and those that were left to us as their subreaper."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -57,6 +57,8 @@ class Requests:
         connection = sockets.Socket(fileno=descriptors.pop(0)) if descriptors else None
         if connection is None:
             raise ValueError("an attach request comes with the client's connection")
+        if not self._monitor.takes_clients:
+            raise ValueError("nobody can be attached to a detached container before it runs")
         keys = str(request.get("detach_keys", "")).encode()
         client = Client(connection, request["streams"], bool(request["framed"]), keys)
         if self._monitor.phase in ("ended", "failed"):

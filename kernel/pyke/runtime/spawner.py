@@ -17,7 +17,7 @@ import time
 from _socket import SOCK_SEQPACKET
 
 from pyke import __version__, sockets
-from pyke.runtime import cgroups, linux, logfile, monitor, sealed
+from pyke.runtime import cgroups, linux, logfile, monitor, rest, sealed
 from pyke.runtime.loop import IN, Loop
 
 CHECK_INTERVAL = 10.0  # seconds between looks at whether anybody still needs it
@@ -122,7 +122,11 @@ class Spawner:
             os.close(self._lock)
             os.setsid()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            monitor.watch_over(request["kind"], request["directory"], sockets.Socket(fileno=control), self._oom_score)
+            connection = sockets.Socket(fileno=control)
+            if request["kind"] == "detached":
+                rest.watch_over(request["directory"], connection, self._oom_score)
+            else:
+                monitor.watch_over(request["kind"], request["directory"], connection, self._oom_score)
             status = 0
         except BaseException:
             sys.excepthook(*sys.exc_info())
