@@ -25,6 +25,7 @@ from pyke.engine import image_changes, image_config
 from pyke.engine.events import Events
 from pyke.engine.images import Images
 from pyke.engine.locks import Locks
+from pyke.engine.registries import Registries
 from pyke.engine.state import State
 from pyke.errors import BadArchive, Conflict, InvalidRequest, NoSuchImage, NotInstalled
 from pyke.model import Caller, Container, ContainerSpec, ContainerState, ImageConfig
@@ -50,6 +51,7 @@ class Rooms:
         self.hooks = self.plugins.hooks
         self.locks = Locks()
         self.events = Events(self.state)
+        self.registries = Registries(self)  # type: ignore[arg-type]
         self.images = Images(self)  # type: ignore[arg-type]
         self.asked: list[tuple[str, str]] = []
 
@@ -314,7 +316,9 @@ def test_what_is_not_there_is_told_in_dockers_words(rooms: Rooms, ref: str, word
     assert caught.value.message == f"No such image: {words}"
 
 
-def test_pulling_needs_a_plugin(rooms: Rooms) -> None:
+def test_pulling_needs_a_plugin(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYKE_DISABLE_PLUGINS", "registry-dockerhub")
+    rooms.plugins = Plugins(rooms.layout, rooms.settings)
     with pytest.raises(NotInstalled) as caught:
         rooms.images.pull("redis", platform="", credentials=None, caller=ME)
     assert caught.value.message == "no registry plugin is installed that serves 'docker.io'"
