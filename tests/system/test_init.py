@@ -337,7 +337,7 @@ def test_a_root_that_is_never_synced_can_be_mounted_again(tmp_path: Path, way: s
     def mounted(options: list[str]) -> int:
         operation = rootfs.OverlayRootOperation({"kind": "overlay", "options": options, **paths}, f"{tmp_path}/stand")
         os.close(getattr(operation, way)())
-        return int(os.path.exists(f"{tmp_path}/work/work/incompat/volatile"))
+        return int((tmp_path / "work" / "work" / "incompat" / "volatile").exists())
 
     assert in_mount_namespace(lambda: mounted(["volatile"])) == 1
     assert in_mount_namespace(lambda: mounted(["volatile"])) == 1
