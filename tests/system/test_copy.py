@@ -18,7 +18,7 @@ from pyke.archive.tar import FILE
 from pyke.testing.engine import TestEngine
 
 SCRIPT = "mkdir -p /d/e /n; echo 1 > /d/f; ln -s f /d/rel; ln -s /d /lnk; ln -s /nowhere /dangling; chmod 700 /n"
-BIG = 200 << 20  # bytes
+BIG = 100 << 20  # bytes
 
 
 @pytest.fixture(params=["running", "stopped"])

@@ -60,6 +60,8 @@ def main() -> None:
         _write(pieces)
     except BrokenPipeError:
         sys.exit(1)  # nobody wants it any more
+    except (PykeError, OSError) as error:
+        sys.exit(f"container {job['name']}: {error}")
 
 
 def _refusal(job: Job, error: PykeError | OSError) -> bytes:

@@ -112,8 +112,11 @@ class Connection:
             if stream.cancel is not None:
                 stream.cancel()
             raise
+        except PykeError as error:
+            log.warning("a reply broke off: %s", error.message)  # its end is missing, so that the client knows
+            return False
         except Exception:
-            log.exception("a reply broke off")  # its end is missing, so that the client knows
+            log.exception("a reply broke off")
             return False
         finally:
             if isinstance(stream.chunks, Closable):
