@@ -11,6 +11,7 @@ import base64
 import ipaddress
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ from pyke_registry_distribution.transport import Origin, Url, parse
 TOKEN_LIMIT = 256 << 10
 MAX_HEADER = 16 << 10
 CLIENT_ID = "pyke"
-_PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))\s*(?:,|\Z)')
+_PARAMETER = re.compile(r'\s{0,9}([A-Za-z0-9_-]{1,40})\s{0,9}=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))\s{0,9}(?:,|\Z)')
 SHARED_SECOND_LEVELS = {"ac", "co", "com", "edu", "gov", "net", "org"}  # "co.uk" is nobody's own domain
 
 
@@ -41,8 +42,16 @@ def challenge(header: str) -> Challenge:
         return Challenge("basic")
     if scheme.lower() != "bearer":
         raise RegistryDenied(f"unauthorized: the registry asks for {scheme[:20]!r}, and neither for Basic nor for Bearer")
-    values = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(rest)}
+    values = dict(_parameters(rest))
     return Challenge("bearer", values.get("realm", ""), values.get("service", ""), values.get("scope", ""))
+
+
+def _parameters(text: str) -> Iterator[tuple[str, str]]:
+    """The parameters of a challenge, as far as they are well-formed: one after the other, so that nonsense costs no time."""
+    position = 0
+    while found := _PARAMETER.match(text, position):
+        yield found[1].lower(), found[2] or found[3] or ""
+        position = found.end()
 
 
 def basic(credentials: RegistryCredentials) -> str:
