@@ -1,6 +1,6 @@
 """Changes to an image's configuration in a Dockerfile's words: `import --change` and `commit --change`.
 
-CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK NONE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR. The configuration is JSON as in the
+CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR. The configuration is JSON as in the
 image (OCI image-spec, config.md), not yet a model object.
 """
 
@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pyke.engine import health_words
 from pyke.errors import InvalidRequest
 
 Config = dict[str, Any]
@@ -102,9 +103,7 @@ def _stop_signal(config: Config, text: str) -> None:
 
 
 def _health_check(config: Config, text: str) -> None:
-    if text.upper() != "NONE":
-        raise InvalidRequest("HEALTHCHECK can only be NONE in a change")
-    config["Healthcheck"] = {"Test": ["NONE"]}
+    config["Healthcheck"] = health_words.parse(text)
 
 
 def _pairs(text: str, word: str) -> dict[str, str]:
