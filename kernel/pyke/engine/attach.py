@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from pyke import detach
+from pyke.engine.logs import LogRecord
 from pyke.engine.monitors import AttachRequest
 from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Container
@@ -50,9 +51,12 @@ def dismiss(engine: Engine, container: Container) -> None:
 
 def _replay(engine: Engine, container: Container, wish: AttachRequest) -> None:
     """What the container has printed so far, before what it prints now."""
-    for record in engine.containers.logs(container.id, stdout="stdout" in wish.streams, stderr="stderr" in wish.streams):
-        header = bytes((1 if record.stream == "stdout" else 2, 0, 0, 0)) + len(record.data).to_bytes(4, "big") if wish.framed else b""
-        wish.client.sendall(header + record.data)
+    for batch in engine.containers.logs(container.id, stdout="stdout" in wish.streams, stderr="stderr" in wish.streams).batches():
+        wish.client.sendall(b"".join(_framed(record) if wish.framed else record.data for record in batch))
+
+
+def _framed(record: LogRecord) -> bytes:
+    return bytes((1 if record.stream == "stdout" else 2, 0, 0, 0)) + len(record.data).to_bytes(4, "big") + record.data
 
 
 def resize(engine: Engine, container: Container, rows: int, columns: int) -> None:

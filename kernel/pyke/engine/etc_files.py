@@ -114,7 +114,7 @@ def log_plan(settings: Settings, container: Container) -> dict[str, Any]:
         "driver": container.spec.log.driver,
         "path": container.log_path,
         "max_size": _bytes(options["max-size"]) if "max-size" in options else settings.logs.max_size,
-        "max_file": int(options.get("max-file", settings.logs.max_files)),
+        "max_file": int(options.get("max-file", 1 if "max-size" in options else settings.logs.max_files)),  # 1 is Docker's
         "extra": _extra(container, options) if wanted else {},
     }
 

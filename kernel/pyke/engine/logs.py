@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,21 +44,27 @@ class LogStream:
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[LogRecord]:
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[LogRecord]]:
+        """The same records, those together that were read together: a reader need not wait for more before it shows them."""
         parse = _Parser()
-        for line in self._lines():
-            record = parse.record(line)
-            if record is None or record.time < self._since:
-                continue
-            if self._until and record.time > self._until:
+        for lines in self._lines():
+            records = list(filter(None, map(parse.record, lines)))
+            late = bool(self._until) and any(record.time > self._until for record in records)
+            yield [record for record in records if self._is_wanted(record)]
+            if late:
                 return
-            if record.stream in self._streams:
-                yield record
+
+    def _is_wanted(self, record: LogRecord) -> bool:
+        return record.stream in self._streams and record.time >= self._since and not (self._until and record.time > self._until)
 
     def close(self) -> None:
         """Idempotent; releases a reader that waits for more."""
         self._closed.set()
 
-    def _lines(self) -> Iterator[bytes]:
+    def _lines(self) -> Iterator[list[bytes]]:
         file = _first_file(self._path, self._tail)
         pending = b""
         while not self._closed.is_set():
@@ -65,7 +72,7 @@ class LogStream:
             goes_on = self._is_running is not None and self._is_running() and not (self._until and time.time_ns() > self._until)
             while file and (data := file.read(BLOCK)):
                 *lines, pending = (pending + data).split(b"\n")
-                yield from lines
+                yield lines
                 if len(pending) > LONGEST_RECORD:
                     pending = b""
                 if self._closed.is_set():
@@ -204,8 +211,12 @@ def _inode(name: str) -> tuple[int, int]:
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
+PLAIN = re.compile(rb'\{"log":"([^\\"]*)(\\n)?","stream":"(stdout|stderr)","time":"([^"]+)"\}')
+STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
+
+
 class _Parser:
-    """Reads records. Neighbours often carry the same time, which is expensive to read."""
+    """Reads records. Most are plain (nothing escaped, no attrs) and a third of the work; neighbours often carry the same time."""
 
     def __init__(self) -> None:
         self._text, self._time = "", 0
@@ -213,6 +224,9 @@ class _Parser:
     def record(self, line: bytes) -> LogRecord | None:
         """A line as a record; None where it is none."""
         try:
+            if plain := PLAIN.fullmatch(line):
+                text, newline, stream, moment = plain.groups()
+                return LogRecord(self._nanoseconds(moment.decode("ascii")), STREAMS[stream], text + b"\n" if newline else text)
             data: dict[str, Any] = json.loads(line)
             text = data["log"].encode("utf-8", "replace")
             return LogRecord(self._nanoseconds(data["time"]), data["stream"], text, data.get("attrs") or {})

@@ -76,8 +76,8 @@ def test_times_survive(nanoseconds: int) -> None:
 
 
 GOOD = b'{"log":"good\\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}\n'
-BROKEN = [b"\n", b"\0\0\0\n", b"[]\n", b"{}\n", b'{"log":1,"stream":"stdout","time":"x"}\n', GOOD[:20] + b"\n", GOOD.replace(b"02T", b"99T")]
-BROKEN += [b'"\xff"\n']
+BROKEN = [b"\n", b"\0\0\0\n", b"[]\n", b"{}\n", b'{"log":1,"stream":"stdout","time":"x"}\n', GOOD[:20] + b"\n"]
+BROKEN += [GOOD.replace(b"02T", b"99T"), b'"\xff"\n']
 
 
 @given(st.lists(st.sampled_from(BROKEN)), st.lists(st.sampled_from(BROKEN)), st.sampled_from(BROKEN))
@@ -166,3 +166,23 @@ def test_a_record_is_held_until_it_is_whole(tmp_path) -> None:
         return len(asked) < 4
 
     assert texts(logs.read(str(path), is_running=is_running)) == [json.loads(GOOD)["log"]]
+
+
+def test_what_is_read_together_comes_together(tmp_path) -> None:
+    path = str(tmp_path / "log")
+    log = LogFile(path)
+    log.write("stdout", b"".join(b"line %d\n" % number for number in range(10_000)))
+    log.close()
+    batches = list(logs.read(path).batches())
+    assert [record.data for batch in batches for record in batch] == [b"line %d\n" % number for number in range(10_000)]
+    assert len(batches) <= os.path.getsize(path) // logs.BLOCK + 1
+
+
+def test_plain_and_escaped_records_are_read_alike(tmp_path) -> None:
+    path = str(tmp_path / "log")
+    lines = [b"plain\n", b'"quoted"\n', "grüße\n".encode(), b"tab\tand \\ and \x1b[0m\n", b"<&>\n", b"no end"]
+    log = LogFile(path)
+    for line in lines:
+        log.write("stderr", line)
+    log.close()
+    assert [(record.stream, record.data) for record in logs.read(path)] == [("stderr", line) for line in lines]

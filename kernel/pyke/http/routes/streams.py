@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pyke.errors import Conflict, InvalidRequest, PykeError
 from pyke.http.exchange import Hijack, Reply, Request, Stream
@@ -18,7 +18,6 @@ RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 NAMES_MULTIPLEXED = Version(1, 42)
 STREAM_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
-BATCH = 64 << 10  # bytes of log that are sent at once
 
 
 def attach(request: Request) -> Hijack:
@@ -94,8 +93,8 @@ def logs(request: Request) -> Stream:
         until=moment(query.text("until")),
     )
     framed = not container.spec.tty
-    pieces = _pieces(records, framed, query.flag("timestamps"), query.flag("details"))
-    return Stream(pieces if follow else batched(pieces), stream_type(request.version, framed), cancel=records.close if follow else None)
+    pieces = _pieces(records.batches(), framed, query.flag("timestamps"), query.flag("details"))
+    return Stream(pieces, stream_type(request.version, framed), cancel=records.close if follow else None)
 
 
 def _tail(text: str) -> int | None:
@@ -103,31 +102,27 @@ def _tail(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
-def _pieces(records: Iterable[LogRecord], framed: bool, with_time: bool, with_details: bool) -> Iterator[bytes]:
-    """The records as Docker sends them. A long line comes in several records: only its first carries what stands before a line."""
+def _pieces(batches: Iterable[Sequence[LogRecord]], framed: bool, with_time: bool, with_details: bool) -> Iterator[bytes]:
+    """The records as Docker sends them, each batch in one piece: a system call for each line of a log costs more than the line.
+
+    A long line comes in several records: only its first carries what stands before a line.
+    """
     is_in_line = {"stdout": False, "stderr": False}
-    for record in records:
-        head = b"" if is_in_line[record.stream] else _before_line(record, with_time, with_details)
-        is_in_line[record.stream] = not record.data.endswith(b"\n")
-        yield frame(record.stream, head + record.data) if framed else head + record.data
+    for batch in batches:
+        shown = []
+        for record in batch:
+            head = b"" if is_in_line[record.stream] else _before_line(record, with_time, with_details)
+            is_in_line[record.stream] = not record.data.endswith(b"\n")
+            shown.append(frame(record.stream, head + record.data) if framed else head + record.data)
+        yield b"".join(shown)
 
 
 def _before_line(record: LogRecord, with_time: bool, with_details: bool) -> bytes:
+    if not with_time and not with_details:
+        return b""
     time = f"{rfc3339_fixed(record.time)} " if with_time else ""
     details = ",".join(f"{key}={value}" for key, value in sorted(record.extra.items())) + " " if with_details else ""
     return f"{time}{details}".encode()
-
-
-def batched(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Small pieces put together: a system call for each line of a log costs more than the line."""
-    batch, size = [], 0
-    for piece in pieces:
-        batch.append(piece)
-        size += len(piece)
-        if size >= BATCH:
-            yield b"".join(batch)
-            batch, size = [], 0
-    yield b"".join(batch)
 
 
 def frame(stream: str, data: bytes) -> bytes:

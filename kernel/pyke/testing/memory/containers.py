@@ -55,8 +55,8 @@ class Logs:
     def __init__(self, records: Sequence[Record], end: threading.Event | None) -> None:
         self._records, self._end, self.is_closed = records, end, False
 
-    def __iter__(self) -> Iterator[Record]:
-        yield from self._records
+    def batches(self) -> Iterator[Sequence[Record]]:
+        yield self._records
         if self._end is not None:
             self._end.wait()
 
