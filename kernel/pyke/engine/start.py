@@ -15,7 +15,7 @@ from pyke.engine import attach, endings, etc_files, mounts, oci_runtime, remove,
 from pyke.engine.borders import host_errors
 from pyke.engine.waits import Exit
 from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
-from pyke.model import Caller, Container, ContainerState, Health, RootFilesystem
+from pyke.model import Caller, Container, ContainerState, Endpoint, Health, RootFilesystem
 from pyke.runtime import seccomp
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _run(engine: Engine, container: Container) -> Container:
         monitor = _launch(engine, container)
         undo.callback(monitor.abort)
         pid = monitor.wait_created(CREATED_DEADLINE)
-        endpoints = engine.networks.attach(container, f"/proc/{pid}/ns/net")
+        endpoints = _connect(engine, container, monitor, pid)
         monitor.wait_ready(CREATED_DEADLINE)
         engine.containers.monitors[container.id] = monitor
         undo.callback(engine.containers.monitors.pop, container.id, None)
@@ -82,6 +82,15 @@ def _run(engine: Engine, container: Container) -> Container:
     engine.watch(started.id, monitor)
     engine.health.begin(started)
     return started
+
+
+def _connect(engine: Engine, container: Container, monitor: Monitor, pid: int) -> tuple[Endpoint, ...]:
+    """Attach the networks while init mounts. Where init fails meanwhile, its namespace is gone, and why it failed is what counts."""
+    try:
+        return engine.networks.attach(container, f"/proc/{pid}/ns/net")
+    except PykeError:
+        monitor.wait_ready(CREATED_DEADLINE)
+        raise
 
 
 def _running_state(container: Container, pid: int) -> ContainerState:

@@ -129,13 +129,21 @@ def _limit_value(value: int) -> int:
     return -1 if value >= 2**63 - 1 or value < 0 else value
 
 
+def _set_groups(groups: list[int]) -> None:
+    try:
+        os.setgroups(groups)
+    except ValueError as error:
+        message = f"the user is in {len(groups)} groups, more than Linux allows"
+        raise StartFailed(message, hint="pyke run --user 1000:1000 --help") from error
+
+
 def _become_user(process: Process) -> None:
     """Take on groups, gid and uid; keep the permitted capabilities, whoever that is, until `_restrict`."""
     identity = process.identity
     linux.prctl(linux.PR_SET_KEEPCAPS, 1)
     try:
         capabilities.bound(capabilities.bits(process.capabilities))
-        os.setgroups(identity.groups)
+        _set_groups(identity.groups)
         os.setresgid(identity.gid, identity.gid, identity.gid)
         os.setresuid(identity.uid, identity.uid, identity.uid)
     except OSError as error:

@@ -56,10 +56,10 @@ class Root:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
                 return None
             raise
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            return None
         with os.fdopen(fd, "rb") as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                return None
             content = file.read(limit + 1)
         if len(content) > limit:
             raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)

@@ -36,7 +36,7 @@ def resolve(root: Root, user: str, additional: list[str]) -> Identity:
     if wanted_group:
         gid, groups = _group(group_lines, wanted_group), []
     else:
-        groups = [group_gid for _, group_gid, members in _groups(group_lines) if name and name in members]
+        groups = [group_gid for _, group_gid, members in _groups(group_lines) if name and name in members and 0 <= group_gid <= HIGHEST]
     groups += [_additional(group_lines, each) for each in additional]
     return Identity(uid, gid, list(dict.fromkeys([gid, *groups])), home)
 

@@ -50,3 +50,19 @@ def test_any_words_give_an_identity_in_range_or_a_refusal(tmp_path: Path, user: 
         assert error.exit_status == 125
     else:
         assert all(0 <= number <= users.HIGHEST for number in (uid, gid, *groups))
+
+
+def test_groups_of_a_file_that_lies_are_passed_over(tmp_path: Path) -> None:
+    """A membership in a group that cannot be: it is the image's word, which nobody asked for."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("mail:x:8:8::/var/mail:/bin/sh\n")
+    (tmp_path / "etc/group").write_text("good:x:4242:mail\nhuge:x:99999999999:mail\nnegative:x:-1:mail\n:::\n")
+    with Root.at(str(tmp_path)) as root:
+        assert users.resolve(root, "mail", []).groups == [8, 4242]
+
+
+def test_a_directory_in_place_of_a_file_holds_nobody(tmp_path: Path) -> None:
+    (tmp_path / "etc/passwd").mkdir(parents=True)
+    (tmp_path / "etc/group").mkdir()
+    with Root.at(str(tmp_path)) as root:
+        assert users.resolve(root, "5:6", []).uid == 5
