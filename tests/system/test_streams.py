@@ -1,0 +1,239 @@
+"""Bytes in and out of containers: none lost, none invented, and nobody stalls anybody for good."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pyke.testing.engine import TestEngine
+
+LARGE = 100 << 20  # bytes
+BLOCK = 1 << 20
+PATIENCE = 20.0  # seconds
+UNLIMITED = ("--log-opt", "max-size=-1")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
+    """One engine for all of these tests, warm: what it has on the host for all containers is there before the first test."""
+    with TestEngine(tmp_path_factory.mktemp("streams") / "root") as engine:
+        engine.load_busybox()
+        engine.ok("run", "--rm", "busybox", "true")
+        yield engine
+
+
+@pytest.fixture
+def warm(shared: TestEngine) -> Iterator[TestEngine]:
+    """The shared engine; its containers are removed when the test ends."""
+    yield shared
+    if names := shared.ok("ps", "-aq").split():
+        shared.ok("rm", "-fv", *names)
+
+
+@pytest.fixture
+def house(warm: TestEngine) -> TestEngine:
+    """The shared engine with a container `house` that sleeps."""
+    warm.ok("run", "-d", "--init", "--name", "house", "busybox", "sleep", "1000")
+    return warm
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """100 MB that are no text, with every byte in it."""
+    path = tmp_path_factory.mktemp("large") / "file"
+    with open(path, "wb") as file:
+        for number in range(LARGE // BLOCK):
+            file.write(hashlib.shake_128(bytes([number])).digest(BLOCK))
+    return path
+
+
+def digest(stream: io.BufferedReader) -> str:
+    found = hashlib.sha256()
+    while block := stream.read(BLOCK):
+        found.update(block)
+    return found.hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return digest(file)
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def through(engine: TestEngine, *arguments: str, source: Path | None = None) -> str:
+    """The digest of what `pyke ARGUMENTS` prints, with a file as its stdin."""
+    with open(source or os.devnull, "rb") as stdin:
+        process = subprocess.Popen(engine.argv(*arguments), stdin=stdin, stdout=subprocess.PIPE, env=engine.environment)
+    assert process.stdout
+    found = digest(process.stdout)
+    process.stdout.close()
+    assert process.wait(PATIENCE) == 0
+    return found
+
+
+# --- every byte ------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_file_through_a_container(warm: TestEngine, large: Path) -> None:
+    assert through(warm, "run", "-i", "--rm", "--log-driver", "none", "busybox", "cat", source=large) == digest_of(large)
+
+
+def test_a_large_file_through_exec(house: TestEngine, large: Path) -> None:
+    assert through(house, "exec", "-i", "house", "cat", source=large) == digest_of(large)
+    assert through(house, "exec", "-i", "house", "sh", "-c", "cat > /copy", source=large) == hashlib.sha256().hexdigest()
+    assert house.ok("exec", "house", "sha256sum", "/copy").split()[0] == digest_of(large)
+
+
+def test_a_large_text_through_log_and_attach(warm: TestEngine) -> None:
+    expected = hashlib.sha256("".join(f"{number} some words of a line\n" for number in range(300_000)).encode()).hexdigest()
+    script = "seq 0 299999 | sed 's/$/ some words of a line/'"
+    assert through(warm, "run", "--name", "writer", *UNLIMITED, "busybox", "sh", "-c", script) == expected
+    assert through(warm, "logs", "writer") == expected
+
+
+def test_tar_both_ways(house: TestEngine) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for number in range(50):
+            entry = tarfile.TarInfo(f"tree/{number}")
+            entry.size = 10_000 + number
+            tar.addfile(entry, io.BytesIO(bytes([number]) * entry.size))
+    with house.start("exec", "-i", "house", "tar", "-xf", "-", "-C", "/tmp") as inwards:
+        assert inwards.communicate(archive.getvalue(), timeout=PATIENCE) == (b"", b"")
+    with house.start("exec", "house", "tar", "-cf", "-", "-C", "/tmp", "tree") as outwards:
+        packed, _ = outwards.communicate(timeout=PATIENCE)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        files = {entry.name: tar.extractfile(entry) for entry in tar if entry.isfile()}
+        assert {name: file.read() for name, file in files.items() if file} == {
+            f"tree/{number}": bytes([number]) * (10_000 + number) for number in range(50)
+        }
+
+
+def test_streams_stay_apart(warm: TestEngine) -> None:
+    done = warm.pyke("run", "--name", "both", "busybox", "sh", "-c", "echo out; echo err >&2")
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    logged = warm.pyke("logs", "both")
+    assert (logged.stdout, logged.stderr) == ("out\n", "err\n")
+    inside = warm.pyke("run", "--rm", "-a", "stderr", "busybox", "sh", "-c", "echo out; echo err >&2")
+    assert (inside.stdout, inside.stderr) == ("", "err\n")
+
+
+# --- ends of streams -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [("run", "-i", "--rm", "busybox"), ("exec", "-i", "house")])
+def test_the_end_of_stdin_is_not_the_end(house: TestEngine, words: tuple[str, ...]) -> None:
+    done = house.pyke(*words, "sh", "-c", "cat; echo and the rest; exit 3", input="x\n")
+    assert (done.status, done.stdout) == (3, "x\nand the rest\n")
+
+
+@pytest.mark.parametrize("words", [("run", "-i", "--rm", "busybox"), ("exec", "-i", "house")])
+def test_a_command_that_ends_while_we_still_type(house: TestEngine, words: tuple[str, ...]) -> None:
+    with house.start(*words, "head", "-c", "3") as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(b"abcdef")
+        process.stdin.flush()
+        assert process.wait(PATIENCE) == 0, "it does not wait for our stdin to end"
+        assert process.stdout.read() == b"abc"
+
+
+def test_a_reader_that_leaves_early(house: TestEngine) -> None:
+    line = " ".join(house.argv("exec", "house", "yes"))
+    done = subprocess.run(["sh", "-c", f"{line} | head -n 2"], capture_output=True, timeout=PATIENCE, check=True, env=house.environment)
+    assert (done.stdout, done.stderr) == (b"y\ny\n", b"")
+    assert house.ok("exec", "house", "echo", "well") == "well"
+
+
+def test_a_client_that_is_killed_leaves_the_container_alone(warm: TestEngine) -> None:
+    client = warm.start("run", "-i", "--name", "clock", "busybox", "sh", "-c", "while sleep 0.1; do echo tick; done")
+    assert client.stdout and client.stdout.readline() == b"tick\n"
+    client.kill()
+    client.communicate()
+    assert warm.ok("inspect", "-f", "{{.State.Running}}", "clock") == "true"
+    before = len(warm.ok("logs", "clock"))
+    eventually(lambda: len(warm.ok("logs", "clock")) > before)
+
+
+def test_attach_without_stdin_and_without_signals(warm: TestEngine) -> None:
+    warm.ok(
+        "run", "-di", "--name", "cat", "busybox", "sh", "-c", "trap 'echo caught' INT; while :; do read -t 0.2 line && echo got $line; done"
+    )
+    mute = warm.start("attach", "--no-stdin", "--sig-proxy=false", "cat")
+    speaking = warm.start("attach", "cat")
+    assert mute.stdin and mute.stdout and speaking.stdin and speaking.stdout
+    mute.stdin.write(b"unheard\n")
+    mute.stdin.close()
+    mute.stdin = None
+    time.sleep(0.3)
+    speaking.stdin.write(b"heard\n")
+    speaking.stdin.flush()
+    assert speaking.stdout.readline() == mute.stdout.readline() == b"got heard\n"
+    mute.send_signal(signal.SIGINT)
+    assert mute.wait(PATIENCE) == 130, "it is its own signal"
+    speaking.send_signal(signal.SIGINT)
+    assert speaking.stdout.readline() == b"caught\n"
+    warm.ok("kill", "cat")
+    assert speaking.wait(PATIENCE) == 137
+    for client in (mute, speaking):
+        client.communicate()
+
+
+# --- slow readers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_paused_reader_stalls_nobody_and_loses_nothing(warm: TestEngine) -> None:
+    with warm.start("run", "--name", "writer", *UNLIMITED, "busybox", "seq", "700000") as paused:
+        assert paused.stdout
+        begun = paused.stdout.read(10)
+        paused.send_signal(signal.SIGSTOP)
+        attached = warm.start("attach", "writer") if warm.ok("inspect", "-f", "{{.State.Running}}", "writer") == "true" else None
+        assert warm.ok("wait", "writer") == "0"
+        if attached:
+            attached.communicate(timeout=PATIENCE)
+        time.sleep(2)
+        warm.ok("rm", "writer")
+        paused.send_signal(signal.SIGCONT)
+        found = begun + paused.stdout.read()
+        assert paused.wait(PATIENCE) == 0
+    assert found == b"".join(b"%d\n" % number for number in range(1, 700_001))
+
+
+def test_an_exec_waits_for_its_reader(house: TestEngine) -> None:
+    with house.start("exec", "house", "seq", "700000") as paused:
+        assert paused.stdout
+        begun = paused.stdout.read(10)
+        paused.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        assert "seq" in house.ok("top", "house", "-eo", "pid,comm").split()
+        paused.send_signal(signal.SIGCONT)
+        found = begun + paused.stdout.read()
+        assert paused.wait(PATIENCE) == 0
+    assert found.endswith(b"699999\n700000\n") and len(found) == sum(len(str(number)) + 1 for number in range(1, 700_001))
+
+
+def test_a_paused_reader_of_logs(warm: TestEngine) -> None:
+    warm.ok("run", "--name", "writer", *UNLIMITED, "busybox", "seq", "200000")
+    with warm.start("logs", "-f", "writer") as paused:
+        assert paused.stdout
+        begun = paused.stdout.read(10)
+        paused.send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        paused.send_signal(signal.SIGCONT)
+        found = begun + paused.stdout.read()
+        assert paused.wait(PATIENCE) == 0
+    assert found == b"".join(b"%d\n" % number for number in range(1, 200_001))
