@@ -51,7 +51,7 @@ def start_failure(message: str) -> int:
     """The exit status for a container that did not start, from the engine's words as Docker's client has it: a shell's 126 and 127."""
     if any(words in message for words in ("executable file not found", "no such file or directory", "system cannot find the file")):
         return NOT_THERE
-    if any(words in message for words in ("permission denied", "not a directory", "is a directory", "exec format error")):
+    if any(words in message for words in ("permission denied", "is a directory", "exec format error")):
         return NOT_EXECUTABLE
     return FAILED
 

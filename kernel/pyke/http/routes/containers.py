@@ -54,9 +54,9 @@ def _summary(request: Request, container: Container, meaning: Callable[[str], st
 def create(request: Request) -> Reply:
     drivers = drivers_by_family(request.engine)
     installed = Installed(drivers.get("log", ()), drivers.get("runtime", ()))
-    spec, warnings = container_spec(request.json(), request.version, installed)
-    _check_platform(request, spec)
     try:
+        spec, warnings = container_spec(request.json(), request.version, installed)
+        _check_platform(request, spec)
         created = request.engine.containers.create(spec, name=request.query.text("name"), caller=request.caller)
     except NoSuchImage:
         raise

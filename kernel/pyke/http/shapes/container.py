@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyke.engine.identifiers import is_full_id
 from pyke.http.facade import Engine
 from pyke.http.shapes.config import all_exposed, container_config
 from pyke.http.shapes.host_config import host_config
@@ -89,7 +90,9 @@ def mount(found: Mount) -> Json:
 def _mode_words(found: Mount) -> list[str]:
     words = ["ro"] if found.read_only else []
     words += [found.options["relabel"]] if "relabel" in found.options else []
-    return words + (["nocopy"] if found.options.get("nocopy") else [])
+    words += ["nocopy"] if found.options.get("nocopy") else []
+    is_named = found.kind == "volume" and not is_full_id(found.name)
+    return words or (["z"] if is_named else [])  # what Docker writes for a named volume of which nothing was said
 
 
 def network_settings(container: Container, version: Version) -> Json:
