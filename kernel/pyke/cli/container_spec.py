@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from pyke.cli import mounts, ports
-from pyke.cli.files import pairs, read_pairs
+from pyke.cli.files import environment, pairs, read_pairs
 from pyke.errors import PykeError
 
 TYPE_CHECKING = False
@@ -83,12 +81,6 @@ def _config(options: Options, detached: bool) -> dict[str, Any]:
     if options.given("stop-timeout"):
         config["StopTimeout"] = options.number("stop-timeout")
     return config
-
-
-def environment(options: Options) -> list[str]:
-    """`--env-file` and `-e`; a bare name takes its value from our own environment, if it has one there."""
-    given = [*read_pairs(options.texts("env-file"), from_environment=True), *options.texts("env")]
-    return [text if "=" in text or text not in os.environ else f"{text}={os.environ[text]}" for text in given]
 
 
 def _healthcheck(options: Options) -> dict[str, Any] | None:

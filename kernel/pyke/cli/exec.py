@@ -7,7 +7,7 @@ import os
 from pyke.cli import streams, terminal
 from pyke.cli.attached import require_terminal
 from pyke.cli.client import quote
-from pyke.cli.container_spec import environment
+from pyke.cli.files import environment
 from pyke.cli.flags import BOOL, LIST, STRING, Command, Flag, Options
 from pyke.cli.session import STDIN, STDOUT
 from pyke.errors import PykeError

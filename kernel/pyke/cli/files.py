@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pyke.cli.flags import Options
+
 MAXIMUM_FILE = 16 * 1024 * 1024
 
 
@@ -49,3 +51,9 @@ def read_pairs(paths: Iterable[str], *, from_environment: bool = False) -> list[
             elif key in os.environ:
                 texts.append(f"{key}={os.environ[key]}")
     return texts
+
+
+def environment(options: Options) -> list[str]:
+    """`--env-file` and `-e`; a bare name takes its value from our own environment, if it has one there."""
+    given = [*read_pairs(options.texts("env-file"), from_environment=True), *options.texts("env")]
+    return [text if "=" in text or text not in os.environ else f"{text}={os.environ[text]}" for text in given]
