@@ -10,6 +10,7 @@ share one time: 150 to 370 MB/s of ordinary lines on two busy cores, where 150 M
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import json
 import os
@@ -19,6 +20,7 @@ PIECE = 16 * 1024  # bytes; Docker's copier.go: defaultBufSize
 RETRY_INTERVAL = 1.0  # seconds between attempts to open a log that cannot be opened
 
 _NEWLINE = b"\n"
+_HEAD = b'{"log":"'
 _SPECIAL = bytes(code for code in range(0x20) if code != 0x0A) + b'"\\<>&'
 
 
@@ -131,7 +133,7 @@ class LogFile:
             return
         now = timestamp(time.time_ns())
         middle = b'","stream":"' + stream.encode() + b'"' + self._extra + b',"time":"' + now + b'"}\n'
-        records = b"".join(_encode(block, middle) for block in blocks)
+        records = b"".join(part for block in blocks for part in _encode(block, middle))
         if self._lost and not self._is_note_written(now):
             self._lose(records.count(_NEWLINE), self._reason)
         else:
@@ -186,8 +188,9 @@ class LogFile:
         """NAME becomes NAME.1, NAME.1 becomes NAME.2, and the oldest goes. A reader that has NAME open keeps what it reads."""
         self._close()
         try:
-            if self._max_files == 1:
-                os.unlink(self._path)
+            # A rename over a file makes ext4 write the new one to the disk at once (auto_da_alloc, ext4(5)): 7 ms for each 10 MB.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._path}.{self._max_files - 1}" if self._max_files > 1 else self._path)
             for number in range(self._max_files - 1, 0, -1):
                 older = f"{self._path}.{number}"
                 newer = f"{self._path}.{number - 1}" if number > 1 else self._path
@@ -221,10 +224,10 @@ class LogFile:
             self._descriptor = -1
 
 
-def _encode(block: bytes, middle: bytes) -> bytes:
-    """The records of a block. `middle` is what stands between the text of a line and the next record."""
+def _encode(block: bytes, middle: bytes) -> tuple[bytes | memoryview, ...]:
+    """The records of a block, in parts. `middle` is what stands between the text of a line and the next record."""
     text = escape(block)
     if not text.endswith(_NEWLINE):
-        return b'{"log":"' + text + middle
-    between = b"\\n" + middle + b'{"log":"'
-    return b'{"log":"' + text[:-1].replace(_NEWLINE, between) + b"\\n" + middle
+        return _HEAD, text, middle
+    # The last line is followed by the head of a record, too; a view leaves it out without a copy.
+    return _HEAD, memoryview(text.replace(_NEWLINE, b"\\n" + middle + _HEAD))[: -len(_HEAD)]
