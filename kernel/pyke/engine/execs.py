@@ -75,9 +75,9 @@ class Execs:
         monitor = self._monitors.get(found.id)
         if monitor is not None:
             monitor.listen()  # it speaks to the engine before it closes its clients
-            record = monitor.end()
-            if record is not None:
-                self._ended(found.id, record)
+            record, failure = monitor.end(), monitor.failure()
+            if record is not None or failure is not None:
+                self._ended(found.id, _never_executed(failure) if failure else record or ExitRecord(NOT_EXECUTABLE))
         return self._execs[found.id]
 
     def of_container(self, container: str) -> list[Exec]:
@@ -103,7 +103,7 @@ class Execs:
             monitor = self.engine.monitors.launch(self._bundle(container, exec), clients)
             self._launch(exec, monitor)
         except PykeError as error:
-            self._ended(exec.id, ExitRecord(max(error.exit_status, NOT_EXECUTABLE) if isinstance(error, StartFailed) else NOT_EXECUTABLE))
+            self._ended(exec.id, _never_executed(error))
             raise
         self._tell("exec_start", container, exec)
 
@@ -239,3 +239,8 @@ def _check_running(container: Container) -> None:
         raise Conflict(f"Container {container.name} is paused, unpause the container before exec", hint=f"pyke unpause {container.name}")
     if not container.state.is_running:
         raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
+
+
+def _never_executed(error: PykeError) -> ExitRecord:
+    """Docker has 126 for what is no fault of the command's."""
+    return ExitRecord(max(error.exit_status, NOT_EXECUTABLE) if isinstance(error, StartFailed) else NOT_EXECUTABLE)

@@ -83,7 +83,7 @@ class Monitor:
         try:
             self._ask("go")
         except PykeError as error:
-            raise self._failure() or error from None
+            raise self.failure() or error from None
 
     def wait_started(self, timeout: float = DEADLINE) -> int:
         """Until the command runs; its process ID."""
@@ -158,10 +158,11 @@ class Monitor:
     def _wait_for(self, event: str, timeout: float) -> dict[str, Any]:
         self._await(lambda: event in self._events or "failed" in self._events, timeout, f"be {event}")
         if event not in self._events:
-            raise self._failure() or self._gone()
+            raise self.failure() or self._gone()
         return self._events[event]
 
-    def _failure(self) -> StartFailed | None:
+    def failure(self) -> StartFailed | None:
+        """Why the command was never executed; None where it was, or may yet be."""
         failure = self._events.get("failed")
         return StartFailed(failure["message"], hint=failure["hint"], exit_status=failure["exit_status"]) if failure else None
 
@@ -171,7 +172,7 @@ class Monitor:
         with self._changed:
             while not is_there():
                 if self._is_over:
-                    raise self._failure() or self._gone()
+                    raise self.failure() or self._gone()
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise StartFailed(f"{self._name}: its monitor did not {what} within {timeout:.0f} s", hint="pyke ps -a")
