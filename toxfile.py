@@ -6,6 +6,7 @@ else; `isolated-FAMILY-DRIVER` has the kernel and that plugin, both installed fr
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,7 +34,13 @@ def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
         state.conf.memory_seed_loaders[name].append(MemoryLoader(deps="\n".join(everything)))
     _isolated(state, "kernel", ROOT / "tests" / "unit")
     for name, folder in PLUGINS.items():
-        _isolated(state, name, folder / "tests", str(folder))
+        _isolated(state, name, folder / "tests", str(folder), *_plugins_below(folder))
+
+
+def _plugins_below(folder: Path) -> list[str]:
+    """The folders of the plugins that a plugin builds on."""
+    dependencies = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    return [str(PLUGINS[each.removeprefix("pyke-")]) for each in dependencies if each.removeprefix("pyke-") in PLUGINS]
 
 
 def _isolated(state: State, name: str, tests: Path, *plugins: str) -> None:

@@ -61,7 +61,11 @@ class Downloads:
     def of(self, layers: Sequence[Remote], driver: str, tell: Tell) -> Iterator[list[Download]]:
         """Fetch these layers for the length of a block; whoever fetches one of them already is joined. Who leaves last ends it."""
         os.makedirs(self.directory, 0o700, exist_ok=True)
-        joined = [self._join(each, driver, tell) for each in {each.chain_id: each for each in layers}.values()]
+        different = {each.chain_id: each for each in layers}.values()
+        for each in different:
+            tell(message("Pulling fs layer", each.digest.short))
+        largest_first = sorted(different, key=lambda each: -each.size)  # or the largest would be waited for in the end, alone
+        joined = [self._join(each, driver, tell) for each in largest_first]
         try:
             yield joined
         finally:
@@ -185,7 +189,6 @@ class Download:
 
     def run(self, places: threading.BoundedSemaphore) -> None:
         """Fetch and unpack; `size` or `error` says how it went."""
-        self._tell("Pulling fs layer")
         try:
             if not places.acquire(blocking=False):
                 self._tell("Waiting")

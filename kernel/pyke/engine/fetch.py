@@ -14,6 +14,8 @@ job goes on behind it; nothing is fetched twice. The process leaves when its sta
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import importlib
@@ -31,7 +33,7 @@ from pyke.archive.decompress import plain
 from pyke.archive.limits import ArchiveLimits
 from pyke.codec import from_data
 from pyke.drivers import DriverHome, LayerRequest, StorageDriver
-from pyke.engine.unpack import unpack_stream
+from pyke.engine.unpack import PIPE_SIZE, unpack_stream
 from pyke.errors import BadArchive, PykeError, RegistryFailed, RegistryUnavailable
 from pyke.registries import RegistryClient, Repository
 
@@ -225,6 +227,8 @@ class _Attempt:
         self._silence = silence
         self._counted, self._since = 0, time.monotonic()
         self._read_end, self._write_end = os.pipe()
+        with contextlib.suppress(OSError):  # as large as it may be: fewer switches between the two threads
+            fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         self._is_open = True
         call = functools.partial(client.fetch_blob, repository, digest, offset, self._write_end)
         self._thread = threading.Thread(target=self._run, args=(call,), name="fetch", daemon=True)
