@@ -6,6 +6,7 @@ The engine itself touches nothing of a container's, and waits for nobody without
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -24,7 +25,8 @@ from pyke.launch import PATH
 ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8"}
 PATIENCE = 60.0  # seconds without a byte from it, or without one that it takes
 COMPARING = 600.0  # seconds until the answer of one that looks at every file that a container changed, or writes all that it was given
-PIECE = 1 << 18
+PIECE = 1 << 18  # bytes
+PIPE_SIZE = 1 << 20
 LONGEST_ANSWER = 64 << 20  # bytes: every path that a container changed
 
 
@@ -39,6 +41,9 @@ class Helper:
         self._input, self._output = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._ahead = b""  # what was read beyond the answer
         os.set_blocking(self._input, False)
+        for pipe_end in (self._input, self._output):
+            with contextlib.suppress(OSError):  # as large as it may be: fewer switches between the two processes
+                fcntl.fcntl(pipe_end, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         text = json.dumps(job).encode()
         with contextlib.suppress(BrokenPipeError):  # it is dead: `answer` says so
             self._write(struct.pack(">I", len(text)) + text)

@@ -43,12 +43,10 @@ def _entry(upper: int, lower: int | None, name: bytes, path: bytes) -> Iterator[
         if before is not None:
             yield DELETED, b"/" + path
         return
-    if before is None and path in MOUNT_POINTS and (stat.S_ISDIR(found.st_mode) or not found.st_size):
-        before = found
     below = list(_below(upper, lower, name, path)) if stat.S_ISDIR(found.st_mode) else []
-    if before is None:
+    if before is None and path not in MOUNT_POINTS:
         yield ADDED, b"/" + path
-    elif below or _differs(found, before):
+    elif below or (_differs(found, before) if before is not None else _is_written(found)):
         yield MODIFIED, b"/" + path
     yield from below
 
@@ -75,6 +73,10 @@ def _differs(found: os.stat_result, before: os.stat_result) -> bool:
     if (found.st_mode, found.st_uid, found.st_gid, found.st_rdev) != (before.st_mode, before.st_uid, before.st_gid, before.st_rdev):
         return True
     return not stat.S_ISDIR(found.st_mode) and (found.st_size, found.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
+
+
+def _is_written(mount_point: os.stat_result) -> bool:
+    return not stat.S_ISDIR(mount_point.st_mode) and mount_point.st_size > 0
 
 
 def _is_opaque(directory: int) -> bool:

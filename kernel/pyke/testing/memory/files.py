@@ -38,6 +38,7 @@ class MemoryFiles:
         self.engine = engine
         self.contents: dict[tuple[str, str], bytes] = {}  # by container's ID and path
         self.downloads: list[MemoryDownload] = []
+        self.commits: list[dict[str, Any]] = []  # what was asked for
 
     def stat(self, ref: str, path: str) -> Mapping[str, Any]:
         content = self.contents.get((self.engine.containers.get(ref).id, path))
@@ -81,6 +82,7 @@ class MemoryFiles:
         caller: Caller,
     ) -> Image:
         base = self.engine.images.get(self.engine.containers.get(ref).image_id)
+        self.commits.append({"reference": reference, "config": config, "changes": changes, "pause": pause})
         id = "sha256:" + hashlib.sha256(repr((base.id, reference, message, author, changes, pause, config)).encode()).hexdigest()
         tags = (f"docker.io/library/{reference}",) if reference else ()
         self.engine.images.records[id] = replace(base, id=id, tags=tags, author=author, comment=message, parent=base.id)
