@@ -74,7 +74,10 @@ def test_what_is_pushed_is_pulled_again_under_the_same_digest(shared: TestEngine
     assert lines[0] == f"The push refers to repository [{peer.host}/team/app]"
     assert [line.partition(": ")[2] for line in lines[1:-1]] == ["Preparing", "Pushed"]
     digest = digest_of(lines[-1])
-    assert "Layer already exists" in shared.ok("push", f"{peer.host}/team/app:1")
+    again = shared.ok("push", f"{peer.host}/team/app:1")
+    assert "Layer already exists" in again and digest_of(again) == digest
+    (described,) = json.loads(shared.ok("manifest", "inspect", f"{peer.host}/team/app:1"))["layers"]
+    assert described["mediaType"].endswith("+gzip") and described["size"] < len(BUSYBOX) * 0.7
     shared.ok("rmi", f"{peer.host}/team/app:1")
     assert digest_of(shared.ok("pull", f"{peer.host}/team/app:1")) == digest
     assert shared.ok("run", "--rm", "--network", "none", f"{peer.host}/team/app:1", "echo", "hello") == "hello"

@@ -63,7 +63,9 @@ def commit(engine: Engine, container: Container, wanted: Commit) -> Image:
     name = wanted.name()
     config = image_changes.apply({key: wanted.config[key] for key in KEPT if wanted.config.get(key)}, wanted.changes)
     base = engine.images.get(container.image_id)
-    with engine.images.layers.pinned([layer.chain_id for layer in base.layers]), engine.images.content.receiving() as reception:
+    chain_ids, blobs = [layer.chain_id for layer in base.layers], [layer.blob for layer in base.layers]
+    images = engine.images
+    with images.layers.pinned(chain_ids), images.blobs.held(blobs), images.content.receiving() as reception:
         layer = _layer(engine, container, reception)
         text = _configuration(container, base, layer, config, wanted)
         parcel = Parcel(text, (*(Digest(each.blob) for each in base.layers), layer), ())

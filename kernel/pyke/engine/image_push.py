@@ -1,7 +1,7 @@
 """`push`: an image goes to a registry. What is there already is not sent, and what another repository there has is mounted from it.
 
-Blobs and manifest go as they are in the store, so that the image has the same digests everywhere. Layers are sent a few at a time; the
-manifest goes last, when all that it points to has arrived.
+Blobs and manifest go as they are in the store, so that the image has the same digests everywhere; only layers that came plain are
+compressed before (`image_packing`). Layers are sent a few at a time; the manifest goes last, when all that it points to has arrived.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyke.engine import image_packing
+from pyke.engine.image_removal import collect_blobs
 from pyke.engine.progress import Work, message
 from pyke.engine.references import DEFAULT_TAG, Digest, Reference, parse
 from pyke.engine.registries import Access
@@ -37,7 +39,9 @@ def push(engine: Engine, reference: Reference, credentials: RegistryCredentials,
     if not access.can(PushesImages):
         raise RegistryFailed(f"the registry client {access.client!r} cannot push", hint="pyke plugin ls")
     for name, image in named:
-        Push(engine, access, name, image, work).run()
+        Push(engine, access, name, image_packing.packed(engine, image), work).run()
+    with engine.images.lock:
+        collect_blobs(engine)  # of layers that were compressed
 
 
 def _named(engine: Engine, reference: Reference) -> list[tuple[Reference, Image]]:
