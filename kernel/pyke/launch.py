@@ -62,10 +62,10 @@ def _access_hint(layout: Layout) -> str:
 
 
 def _start(layout: Layout, deadline: float) -> str:
-    """Start an engine and wait for its word: "ready", or "busy" when another one was quicker."""
+    """Start an engine and wait for its word: "ready", "busy" when another one was quicker, or "killed" when somebody did that to it."""
     hearing, saying = os.pipe()
     try:
-        _spawn(layout, saying)
+        pid = _spawn(layout, saying)
         os.close(saying)
         saying = -1
         word = _hear(hearing, deadline)
@@ -75,11 +75,22 @@ def _start(layout: Layout, deadline: float) -> str:
             os.close(saying)
     if word in ("ready", "busy"):
         return word
+    if not word and time.monotonic() < deadline and _is_killed(pid):
+        return "killed"
     raise EngineUnavailable(f"the engine did not start: {word or _last_line(layout)}", hint=f"tail {layout.engine_log}")
 
 
-def _spawn(layout: Layout, saying: int) -> None:
-    """Run the engine in a session of its own, with its words in the log and nothing else of ours."""
+def _is_killed(pid: int) -> bool:
+    """Whether an engine that has ended without a word was ended by SIGKILL: no fault of its own, so that the next one may do."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return False  # SIGCHLD is ignored, and the kernel has buried it
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == 9  # `signal` would bring `enum` with it
+
+
+def _spawn(layout: Layout, saying: int) -> int:
+    """Run the engine in a session of its own, with its words in the log and nothing else of ours; its process ID."""
     try:
         os.makedirs(layout.root, mode=0o711, exist_ok=True)
         log = os.open(layout.engine_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -97,7 +108,7 @@ def _spawn(layout: Layout, saying: int) -> None:
     ]
     environment = {**engine_environment(), READY_VARIABLE: str(saying)}
     try:
-        os.posix_spawn(sys.executable, engine_argv(layout), environment, file_actions=actions, setsid=True)
+        return os.posix_spawn(sys.executable, engine_argv(layout), environment, file_actions=actions, setsid=True)
     finally:
         os.close(log)
         os.close(saying)

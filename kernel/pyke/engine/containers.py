@@ -151,6 +151,10 @@ class Containers:
     def exec_get(self, id: str) -> Exec:
         return self.execs.get(id)
 
+    def exec_ids(self, ref: str) -> list[str]:
+        """Of those that have not ended."""
+        return [exec.id for exec in self.execs.of_container(self.get(ref).id)]
+
     def exec_start(
         self, id: str, client: socket.socket | None, *, early: bytes = b"", framed: bool = True, detach_keys: str = "", caller: Caller
     ) -> None:

@@ -37,10 +37,18 @@ class LogStream:
     """Log records, oldest first. `close`, from any thread, ends the iteration soon; a stream is iterated over once."""
 
     def __init__(
-        self, path: str, *, streams: frozenset[str], tail: int | None, since: int, until: int, is_running: Callable[[], bool] | None
+        self,
+        path: str,
+        *,
+        streams: frozenset[str],
+        tail: int | None,
+        since: int,
+        until: int,
+        is_running: Callable[[], bool] | None,
+        loss: Callable[[], str],
     ) -> None:
         self._path, self._streams, self._tail, self._since, self._until = path, streams, tail, since, until
-        self._is_running = is_running
+        self._is_running, self._loss = is_running, loss
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[LogRecord]:
@@ -56,6 +64,8 @@ class LogStream:
             yield [record for record in records if self._is_wanted(record)]
             if late:
                 return
+        if "stderr" in self._streams and not self._until and (words := self._loss()):
+            yield [LogRecord(time.time_ns(), "stderr", f"pyke: {words}\n".encode())]
 
     def _is_wanted(self, record: LogRecord) -> bool:
         return record.stream in self._streams and record.time >= self._since and not (self._until and record.time > self._until)
@@ -103,15 +113,17 @@ def read(
     since: int = 0,
     until: int = 0,
     is_running: Callable[[], bool] | None = None,
+    loss: Callable[[], str] = lambda: "",
 ) -> LogStream:
     """The log at `path` and its rotated files (PATH.1 is the newest of them).
 
     `tail` counts records of both streams from the end, before anything is filtered, as Docker does; None is all. `since` and `until`
     in nanoseconds, 0 for no limit. With `is_running` it is followed until that says False and everything has been read.
-    Broken records are skipped; a log that does not exist is empty.
+    `loss` is asked at the end for what is not in the log because it could not be written. Broken records are skipped; a log that does
+    not exist is empty.
     """
     streams = frozenset(name for name, is_wanted in (("stdout", stdout), ("stderr", stderr)) if is_wanted)
-    return LogStream(path, streams=streams, tail=tail, since=since, until=until, is_running=is_running)
+    return LogStream(path, streams=streams, tail=tail, since=since, until=until, is_running=is_running, loss=loss)
 
 
 def of_container(
@@ -125,8 +137,22 @@ def of_container(
         now = engine.state.containers.get(container.id)
         return now is not None and now.state.is_running
 
+    def loss() -> str:
+        monitor = engine.containers.monitors.get(container.id)
+        try:
+            return str(monitor.state()["loss"]) if monitor else ""
+        except PykeError:
+            return ""  # it has just ended
+
     return read(
-        container.log_path, stdout=stdout, stderr=stderr, tail=tail, since=since, until=until, is_running=is_running if follow else None
+        container.log_path,
+        stdout=stdout,
+        stderr=stderr,
+        tail=tail,
+        since=since,
+        until=until,
+        is_running=is_running if follow else None,
+        loss=loss,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import os
 import select
 import socket
@@ -23,6 +24,8 @@ from pyke.engine.spawners import SpawnerLink
 from pyke.errors import PykeError, StartFailed
 from pyke.paths import Layout
 from pyke.runtime import cgroups
+
+log = logging.getLogger("pyke.monitors")
 
 DEADLINE = 30.0  # seconds that a monitor has for an answer
 KILLED = 137  # the exit code of one that SIGKILL ended, as a shell says it
@@ -130,9 +133,9 @@ class Monitor:
         self._ask("wake", argv=argv)
 
     def state(self) -> dict[str, Any]:
-        """`phase` (created, ready, running, ended, failed), `pid`, and `started` in ns (0: not yet)."""
+        """`phase` (created, ready, running, ended, failed), `pid`, `started` in ns (0: not yet), `loss` of what it printed ("": none)."""
         reply = self._ask("state")
-        return {key: reply[key] for key in ("phase", "pid", "started")}
+        return {key: reply.get(key, "") for key in ("phase", "pid", "started", "loss")}
 
     # the conversation
 
@@ -198,7 +201,9 @@ class Monitor:
             return not self._is_over
 
     def _hear(self, message: dict[str, Any]) -> None:
-        if "event" in message:
+        if message.get("event") == "log_fails":
+            log.warning("%s: what it prints cannot be logged and is lost: %s", self._name, message["reason"])
+        elif "event" in message:
             self._events[message["event"]] = message
         else:
             self._replies[self._answered] = message

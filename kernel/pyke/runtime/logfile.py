@@ -19,6 +19,10 @@ import time
 PIECE = 16 * 1024  # bytes; Docker's copier.go: defaultBufSize
 RETRY_INTERVAL = 1.0  # seconds between attempts to open a log that cannot be opened
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _NEWLINE = b"\n"
 _HEAD = b'{"log":"'
 _SPECIAL = bytes(code for code in range(0x20) if code != 0x0A) + b'"\\<>&'
@@ -101,17 +105,39 @@ class LogFile:
     """A log that never blocks and never fails: what cannot be written is dropped and counted, and a note says so once it can again.
 
     `max_size` in bytes, 0 or less for no limit; `max_files` counts the current file. A file is closed by the first record that takes
-    it to `max_size`, as Docker does it. `extra` is what Docker calls attrs: labels and variables chosen by log options.
+    it to `max_size`, as Docker does it. `extra` is what Docker calls attrs: labels and variables chosen by log options. `on_loss` is called
+    with the reason when lines begin to be lost, once until lines are written again.
     """
 
-    __slots__ = ("_descriptor", "_extra", "_lines", "_lost", "_max_files", "_max_size", "_path", "_reason", "_retry_at", "_size")
+    __slots__ = (
+        "_descriptor",
+        "_extra",
+        "_is_losing",
+        "_lines",
+        "_lost",
+        "_max_files",
+        "_max_size",
+        "_on_loss",
+        "_path",
+        "_reason",
+        "_retry_at",
+        "_size",
+    )
 
-    def __init__(self, path: str, max_size: int = 0, max_files: int = 1, extra: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        max_size: int = 0,
+        max_files: int = 1,
+        extra: dict[str, str] | None = None,
+        on_loss: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         self._path, self._max_size, self._max_files = path, max_size, max(1, max_files)
         self._extra = b',"attrs":' + json.dumps(extra, separators=(",", ":"), sort_keys=True).encode() if extra else b""
         self._lines = {"stdout": Lines(), "stderr": Lines()}
         self._descriptor, self._size = -1, 0
         self._lost, self._reason, self._retry_at = 0, "", 0.0
+        self._on_loss, self._is_losing = on_loss, False
         self._open()
 
     def write(self, stream: str, chunk: bytes) -> None:
@@ -126,7 +152,14 @@ class LogFile:
         """End both streams and give the file back. Idempotent."""
         for stream in self._lines:
             self.finish(stream)
+        if self._lost:
+            self._is_note_written(timestamp(time.time_ns()))
         self._close()
+
+    @property
+    def loss(self) -> str:
+        """What has been lost and not yet been noted in the log, as a sentence; "" for nothing."""
+        return f"{self._lost} lines of this container's output were lost: {self._reason}" if self._lost else ""
 
     def _record(self, stream: str, blocks: list[bytes]) -> None:
         if not blocks:
@@ -140,10 +173,10 @@ class LogFile:
             self._write(records)
 
     def _is_note_written(self, now: bytes) -> bool:
-        lost, self._lost = self._lost, 0
-        text = escape(f"pyke: {lost} lines of this container's output were lost: {self._reason}".encode())
+        text, lost, self._lost = escape(f"pyke: {self.loss}".encode()), self._lost, 0
         self._write(b'{"log":"' + text + b'\\n","stream":"stderr","time":"' + now + b'"}\n')
         if not self._lost:
+            self._is_losing = False
             return True
         self._lost = lost  # the note itself could not be written
         return False
@@ -183,6 +216,9 @@ class LogFile:
     def _lose(self, lines: int, reason: str) -> None:
         self._lost += lines
         self._reason = reason
+        if not self._is_losing:
+            self._is_losing = True
+            self._on_loss(reason)
 
     def _rotate(self) -> None:
         """NAME becomes NAME.1, NAME.1 becomes NAME.2, and the oldest goes. A reader that has NAME open keeps what it reads."""

@@ -60,15 +60,15 @@ class Monitor:
         self.directory, self.bundle, self.oom_score = directory, bundle, oom_score
         self.loop = Loop()
         stdio = bundle["stdio"]
+        self._requests = Requests(self)
+        self.peers: list[Peer] = []
         self.streams = Streams(
             self.loop,
-            _open_log(bundle.get("log")),
+            self._open_log(bundle.get("log")),
             is_terminal=stdio["tty"],
             stdin_once=stdio.get("stdin_once", False) or self.is_exec,
             spools="" if self.is_exec else os.path.dirname(bundle["exit_record"]),
         )
-        self._requests = Requests(self)
-        self.peers: list[Peer] = []
         self.phase = "created"
         self.pid = 0
         self.started = 0  # ns
@@ -79,6 +79,15 @@ class Monitor:
         self.failure: dict[str, Any] | None = None
         self.status: int | None = None  # of the process that has ended, as a shell says it
         self.signal = 0  # by which it was ended; 0: it exited
+
+    def _open_log(self, wish: dict[str, Any] | None) -> LogFile | None:
+        if not wish or wish["driver"] == "none":
+            return None
+        limits = (wish.get("max_size") or 0, wish.get("max_file") or 1)
+        return LogFile(wish["path"], *limits, wish.get("extra"), self._log_fails)
+
+    def _log_fails(self, reason: str) -> None:
+        self.tell({"event": "log_fails", "reason": reason})
 
     # --- who listens ---------------------------------------------------------------------------------------------
 
@@ -356,12 +365,6 @@ class Monitor:
         self.listener.close()
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.directory, "monitor.sock"))
-
-
-def _open_log(wish: dict[str, Any] | None) -> LogFile | None:
-    if not wish or wish["driver"] == "none":
-        return None
-    return LogFile(wish["path"], wish.get("max_size") or 0, wish.get("max_file") or 1, wish.get("extra"))
 
 
 def _failure(what: str, error: BaseException) -> dict[str, Any]:

@@ -87,4 +87,4 @@ class Requests:
 
     def state(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         pid = self._monitor.pid if self._monitor.is_alive else 0  # once it is reaped the number may be another's
-        return {"phase": self._monitor.phase, "pid": pid, "started": self._monitor.started}
+        return {"phase": self._monitor.phase, "pid": pid, "started": self._monitor.started, "loss": self._monitor.streams.loss}

@@ -291,6 +291,11 @@ class Streams:
         self._arm_outputs()
 
     @property
+    def loss(self) -> str:
+        """What of the output has been lost to the log, as a sentence; "" for nothing."""
+        return self._log.loss if self._log else ""
+
+    @property
     def has_outputs(self) -> bool:
         return bool(self._outputs)
 

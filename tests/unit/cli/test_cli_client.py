@@ -132,6 +132,59 @@ def test_what_is_no_http_is_an_error_of_ours(serve: Serve, data: bytes) -> None:
         client.get("/x")
 
 
+class Dying(Server):
+    """Hangs up on the first `count` requests, as an engine does that is killed."""
+
+    def __init__(self, path: Path, reply: bytes, count: int) -> None:
+        self.left = count
+        super().__init__(path, reply)
+
+    def _serve(self) -> None:
+        while self.left:
+            connection, _ = self._socket.accept()
+            with connection:
+                self.received.append(_request(connection))
+            self.left -= 1
+        super()._serve()
+
+
+@pytest.fixture
+def dying(tmp_path: Path) -> Iterator[Callable[[int], tuple[Dying, Client]]]:
+    servers: list[Dying] = []
+
+    def start(count: int) -> tuple[Dying, Client]:
+        path = tmp_path / f"dying{len(servers)}"
+        servers.append(Dying(path, reply(b"[1]"), count))
+        return servers[-1], Client(Layout(str(tmp_path)), f"unix://{path}")
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.mark.parametrize("words", [("GET", "/containers/json"), ("POST", "/containers/a/wait"), ("POST", "/exec/a/resize")])
+def test_an_engine_that_is_killed_is_asked_again_where_that_is_safe(
+    dying: Callable[[int], tuple[Dying, Client]], words: tuple[str, str]
+) -> None:
+    server, client = dying(2)
+    assert client.call(*words) == [1]
+    assert len(server.received) == 3 and len(set(server.received)) == 1
+
+
+def test_a_request_that_must_not_be_done_twice_is_not_repeated(dying: Callable[[int], tuple[Dying, Client]]) -> None:
+    server, client = dying(1)
+    with pytest.raises(EngineUnavailable, match="broke the connection off"):
+        client.call("POST", "/containers/a/start")
+    assert len(server.received) == 1
+
+
+def test_an_engine_that_never_answers_is_given_up(dying: Callable[[int], tuple[Dying, Client]]) -> None:
+    server, client = dying(3)
+    with pytest.raises(EngineUnavailable, match="broke the connection off"):
+        client.get("/info")
+    assert len(server.received) == 3
+
+
 def test_nobody_listening_at_a_host_that_was_named_is_said(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=r"^Cannot connect to the engine at unix://.*/none\.sock: No such file"):
         Client(Layout(str(tmp_path)), f"unix://{tmp_path}/none.sock").get("/x")

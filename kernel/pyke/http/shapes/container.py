@@ -38,7 +38,7 @@ def inspect(engine: Engine, container: Container, version: Version, *, with_size
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None,
+        "ExecIDs": engine.containers.exec_ids(container.id) or None,
         "HostConfig": host_config(container.spec, version),
         "GraphDriver": {"Data": None, "Name": container.storage_driver},
         "Mounts": [mount(each) for each in container.mounts if each.kind != "tmpfs" or "given" not in each.options],

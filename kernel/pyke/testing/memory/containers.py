@@ -255,6 +255,9 @@ class MemoryContainers:
             raise NoSuchExec(f"No such exec instance: {id}")
         return self.execs[id]
 
+    def exec_ids(self, ref: str) -> list[str]:
+        return [exec.id for exec in self.execs.values() if exec.container == self.get(ref).id and exec.exit_code is None]
+
     def exec_start(
         self, id: str, client: socket.socket | None, *, early: bytes = b"", framed: bool = True, detach_keys: str = "", caller: Caller
     ) -> None:
