@@ -15,7 +15,7 @@ import pytest
 
 from pyke.testing.docker_registry import PASSWORD, USER, DockerRegistry, is_installed
 from pyke.testing.engine import TestEngine
-from pyke.testing.images import busybox_tree, layer
+from pyke.testing.images import busybox_tree, layer, oci_archive
 from pyke.testing.registry import PlayRegistry
 
 BUSYBOX = layer(busybox_tree())
@@ -157,6 +157,31 @@ def test_a_layer_is_mounted_from_another_repository(shared: TestEngine, registry
     shared.ok("tag", f"{registry.host}/from/here:1", f"{registry.host}/to/there:2")
     assert ": Mounted from from/here" in shared.ok("push", f"{registry.host}/to/there:2")
     assert registry.manifests["to/there", "2"] == registry.manifests["from/here", "1"]
+
+
+def test_a_manifest_that_came_along_is_sent_as_it_is(shared: TestEngine, registry: PlayRegistry, place: Path) -> None:
+    archive = place / "plain.tar"
+    archive.write_bytes(oci_archive(["plain:1"], [layer({"a": b"plain" * 1000})], compressed=False))
+    shared.ok("load", "-i", str(archive))
+    shared.ok("tag", "plain:1", f"{registry.host}/plain:1")
+    shared.ok("push", f"{registry.host}/plain:1")
+    (described,) = json.loads(registry.manifests["plain", "1"][1])["layers"]
+    assert described["mediaType"].endswith(".tar") and registry.blobs[described["digest"]] == layer({"a": b"plain" * 1000})
+
+
+def test_docker_s_client_works_on_the_socket(shared: TestEngine, registry: PlayRegistry, place: Path) -> None:
+    needs("docker")
+    docker = ("docker", "-H", f"unix://{shared.layout.socket}")
+    environment = {"DOCKER_CONFIG": str(place / "docker-client")}
+    registry.put_image("by/docker", "1", [layer({"docker": b"1"})])
+    registry.auth = "token"
+    login = ("login", "-u", "me", "-p", "secret", registry.host)
+    assert "Login Succeeded" in run(*docker, *login, environment=environment)
+    pulled = run(*docker, "pull", f"{registry.host}/by/docker:1", environment=environment)
+    assert f"Status: Downloaded newer image for {registry.host}/by/docker:1" in pulled
+    run(*docker, "tag", f"{registry.host}/by/docker:1", f"{registry.host}/by/docker:2")
+    assert digest_of(run(*docker, "push", f"{registry.host}/by/docker:2", environment=environment)) == digest_of(pulled)
+    assert registry.manifests["by/docker", "2"] == registry.manifests["by/docker", "1"]
 
 
 def test_what_does_not_exist_is_not_pushed(shared: TestEngine) -> None:
