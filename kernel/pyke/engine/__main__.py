@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyke import launch
+from pyke.engine import own_log
 from pyke.errors import PykeError
 from pyke.paths import Layout
 
@@ -67,7 +68,7 @@ def _serve(layout: Layout) -> int:
     server.start()
     launch.announce_ready()
     while not stop.wait(IDLE_CHECK) and not _is_idle(engine, server):
-        pass
+        own_log.shorten(layout.engine_log)
     server.stop()
     engine.close()
     return 0
