@@ -131,7 +131,7 @@ def test_a_new_engine_goes_on_where_the_last_one_was_killed(engine: TestEngine, 
 
 def test_a_silent_registry_is_asked_again(shared: TestEngine, registry: PlayRegistry) -> None:
     registry.put_image("app", "silent", [layer({"a": noise(500_000)})])
-    registry.answer = _holding(registry, 100_000, times=1)
+    registry.answer = _holding(registry, 100_000, times=1, seconds=4)
     started = time.monotonic()
     shared.ok("pull", f"{registry.host}/app:silent")
     assert 2 < time.monotonic() - started < 20
@@ -223,7 +223,7 @@ def test_an_executable_arrives_executable(shared: TestEngine, registry: PlayRegi
     assert shared.ok("run", "--rm", "--network", "none", "--quiet", f"{registry.host}/exec:1", "/run") == "ran"
 
 
-def _holding(registry: PlayRegistry, size: int, times: int = 1000) -> Callable[[Exchange], None]:
+def _holding(registry: PlayRegistry, size: int, times: int = 1000, seconds: float = 1.5) -> Callable[[Exchange], None]:
     """Send so many bytes of a large blob, and then nothing more for a while."""
     left = [times]
 
@@ -235,7 +235,7 @@ def _holding(registry: PlayRegistry, size: int, times: int = 1000) -> Callable[[
         content = registry.blobs[name]
         exchange.reply(200, content[:size], length=len(content))
         exchange.handler.wfile.flush()
-        time.sleep(4)
+        time.sleep(seconds)
         exchange.cut()
 
     return answer

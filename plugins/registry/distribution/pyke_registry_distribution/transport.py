@@ -24,6 +24,7 @@ from pyke.api import InvalidRequest, RegistryFailed, RegistryUnavailable
 CONNECT_TIMEOUT, READ_TIMEOUT = 15.0, 30.0  # seconds
 KEPT, KEPT_SECONDS = 4, 20.0  # idle connections for each origin
 MAX_LOCATION = 16 << 10
+PIECE = 1 << 18  # bytes of a body at a time
 USER_AGENT = "pyke/0.1"
 # Where clouds hand out credentials to whoever can reach them: nothing of a registry's is there.
 METADATA = tuple(
@@ -173,12 +174,11 @@ class Response:
 
     def copy(self, sink: int, skip: int) -> None:
         """Write the body to a descriptor, without its first `skip` bytes. A body that ends early is a `RegistryUnavailable`."""
-        buffer = memoryview(bytearray(1 << 18))
         try:
-            while count := self._raw.readinto(buffer):
-                dropped = min(skip, count)
+            while piece := self._raw.read1(PIECE):  # not readinto: it waits until its buffer is full
+                dropped = min(skip, len(piece))
                 skip -= dropped
-                _write(sink, buffer[dropped:count])
+                _write(sink, memoryview(piece)[dropped:])
             if self._raw.length:
                 raise RegistryUnavailable(f"{self.url}: unexpected EOF")
             self._settle()
