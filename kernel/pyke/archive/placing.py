@@ -1,7 +1,8 @@
 """A tar stream is copied into a directory that is in use: what `cp` does, on either side.
 
-As with a layer, nothing is followed and nothing is trusted. Otherwise than with a layer, what is there already counts: a directory is
-merged with the one in the archive, a file takes the place of a file, and neither takes the other's unless that was asked for.
+As with a layer, nothing is trusted, and no link is followed unless somebody knows how. Otherwise than with a layer, what is there already
+counts: a directory is merged with the one in the archive, a file takes the place of a file, and neither takes the other's unless that was
+asked for.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyke.archive import tree
@@ -17,6 +19,8 @@ from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from pyke.archive.source import Source
 from pyke.archive.tar import DIRECTORY, HARD_LINK, Entry, TarReader, printable
 from pyke.errors import BadArchive
+
+Follow = Callable[[tuple[bytes, ...]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +48,24 @@ def place(
     owner: tuple[int, int] | None = None,
     renaming: Renaming | None = None,
     may_exchange: bool = False,
+    follow: Follow | None = None,
 ) -> Extracted:
     """Copy the plain tar `source` into the directory descriptor `directory`, and read `source` to its end.
 
     Files belong to `owner` (user and group ID), None: to whom the archive says. With `may_exchange` a file may take the place of a
-    directory and the other way round. An entry for `directory` itself is left out. Raises `BadArchive`, or `NoSpace`, and leaves what was
+    directory and the other way round. `follow` opens a directory whose name has a link in it, see `tree.Parents`; without it, nothing is
+    copied through a link. An entry for `directory` itself is left out. Raises `BadArchive`, or `NoSpace`, and leaves what was
     copied until then.
     """
-    return _Placer(directory, owner, renaming, may_exchange).run(TarReader(source, limits))
+    return _Placer(directory, owner, renaming, may_exchange, follow).run(TarReader(source, limits))
 
 
 class _Placer(Extractor):
-    def __init__(self, root: int, owner: tuple[int, int] | None, renaming: Renaming | None, may_exchange: bool) -> None:
+    def __init__(
+        self, root: int, owner: tuple[int, int] | None, renaming: Renaming | None, may_exchange: bool, follow: Follow | None
+    ) -> None:
         super().__init__(root, whiteouts=None)
+        self.parents = tree.Parents(root, follow)
         self.owner, self.renaming, self.may_exchange = owner, renaming, may_exchange
         self.implied = Entry(b"", DIRECTORY, 0o755, *(owner or (0, 0)), time.time_ns(), 0, b"", (0, 0))
         self.entry = self.implied  # the one that is being placed

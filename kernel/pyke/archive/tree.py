@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pyke.archive.limits import DEFAULT_LIMITS
 from pyke.archive.tar import printable
@@ -22,11 +22,12 @@ class Parents:
     """Opens the directories below a root in which entries are to be made, and keeps the last ones open.
 
     Each component is opened relative to the one before it and never through a symbolic link, so nothing that an archive or another
-    process puts into the tree leads outside of it.
+    process puts into the tree leads outside of it. `follow` may open a directory one part of which is such a link, in a way that does not
+    lead outside either; without it, that is a `BadArchive`.
     """
 
-    def __init__(self, root: int) -> None:
-        self._root = root
+    def __init__(self, root: int, follow: Callable[[tuple[bytes, ...]], int] | None = None) -> None:
+        self._root, self._follow = root, follow
         self._open: dict[tuple[bytes, ...], int] = {}
         self.made: list[tuple[bytes, ...]] = []  # directories that no entry of the archive announced
 
@@ -52,9 +53,12 @@ class Parents:
             self.made.append(parts)
             return os.open(parts[-1], DIRECTORY_ONLY, dir_fd=parent)
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                raise BadArchive(f"{printable(b'/'.join(parts))} is not a directory, and the archive wants something below it") from error
-            raise
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            with contextlib.suppress(OSError):
+                if self._follow is not None:
+                    return self._follow(parts)
+            raise BadArchive(f"{printable(b'/'.join(parts))} is not a directory, and the archive wants something below it") from error
 
     def forget(self) -> None:
         """Close what is kept open: a directory was replaced, or the work is done."""

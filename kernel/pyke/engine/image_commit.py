@@ -19,6 +19,7 @@ from pyke.model import Caller, Container, HistoryEntry, Image
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
+INTENT = "container.commit"
 #: What an image's configuration takes from a container's (OCI image-spec, config.md); the rest is the container's own affair.
 KEPT = (
     *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"),
@@ -47,15 +48,23 @@ class Commit:
 @contextlib.contextmanager
 def paused(engine: Engine, container: Container, caller: Caller) -> Iterator[None]:
     """Freeze a running container for the length of a block, so that its files do not change under somebody who reads all of them."""
-    is_paused_here = container.state.status == "running"
-    if is_paused_here:
-        pause.pause(engine, container, caller=caller)
-    try:
+    if container.state.status != "running":
         yield
-    finally:
-        if is_paused_here:
+        return
+    with engine.state.intent(INTENT, container.id):  # an engine that dies now must not leave it frozen
+        pause.pause(engine, container, caller=caller)
+        try:
+            yield
+        finally:
             with contextlib.suppress(PykeError):  # somebody else has let it go on, or it was killed
                 pause.unpause(engine, container, caller=caller)
+
+
+def resume(engine: Engine, container: Container) -> None:
+    """Let a container go on that an earlier engine had frozen for a commit that it did not finish."""
+    if container.state.status == "paused":
+        pause.thaw(engine, container)
+        engine.containers.put_state(container, status="running")
 
 
 def commit(engine: Engine, container: Container, wanted: Commit) -> Image:

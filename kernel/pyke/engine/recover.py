@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyke.engine import exits, remove, restarts
+from pyke.engine import exits, image_commit, remove, restarts
 from pyke.engine.identifiers import is_full_id
 from pyke.engine.monitors import ExitRecord
 from pyke.engine.state import Intent
@@ -100,6 +100,8 @@ def _finish(engine: Engine, intent: Intent) -> None:
     container = engine.state.containers.get(intent.object)
     if intent.kind == "container.remove" and container is not None and not container.state.is_running:
         remove.forget(engine, container, volumes=bool(intent.data.get("volumes")))
+    if intent.kind == image_commit.INTENT and container is not None:
+        image_commit.resume(engine, container)
 
 
 def _sweep_monitors(engine: Engine) -> None:

@@ -14,6 +14,7 @@ whole only when this process ends with status 0. A job:
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import struct
@@ -30,7 +31,7 @@ from pyke.archive.source import Source
 from pyke.errors import Conflict, PykeError
 from pyke.files import views
 from pyke.files.changes import changes, untouched_mount_points
-from pyke.files.places import Place, destination, is_shown
+from pyke.files.places import Place, destination, followed, is_shown
 from pyke.runtime.root import Root
 
 STDIN, STDOUT = 0, 1
@@ -108,10 +109,12 @@ def _archive(job: Job) -> Result:
 
 
 def _place(job: Job) -> Result:
-    directory = destination(_to_write(job), job["path"], job["name"])
+    root = _to_write(job)
+    directory = destination(root, job["path"], job["name"])
     limits = ArchiveLimits(**job["limits"])
     source = Source(PlainReader(lambda size: os.read(STDIN, size), limits).read)
-    place(source, directory, limits=limits, may_exchange=job["may_exchange"])
+    follow = functools.partial(followed, root, job["path"])
+    place(source, directory, limits=limits, may_exchange=job["may_exchange"], follow=follow)
     return {}, ()
 
 

@@ -114,6 +114,15 @@ def destination(root: Root, path: str, container: str) -> int:
     return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=found)
 
 
+def followed(root: Root, path: str, parts: tuple[bytes, ...]) -> int:
+    """A descriptor of the directory `parts` below `path`, links on the way followed inside the container: `bin/x` may mean /usr/bin/x."""
+    found = root.open("/".join((path, *map(os.fsdecode, parts))), os.O_RDONLY | os.O_DIRECTORY)
+    if is_shown(found):
+        return found
+    os.close(found)
+    raise NotADirectoryError(errno.ENOTDIR, "the kernel's own directory", path)
+
+
 def is_shown(directory: int) -> bool:
     """Whether a directory holds files of the container, and not the kernel's."""
     return linux.filesystem_magic(directory) not in KERNEL_FILE_SYSTEMS
