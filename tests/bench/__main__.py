@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -37,6 +38,7 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.exit("the engines need root")
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # through all that removes what was started
     directory = Path(tempfile.mkdtemp(prefix="pyke-bench."))
     try:
         with started(directory, arguments.engines.split(",")) as engines:

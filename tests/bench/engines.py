@@ -104,7 +104,8 @@ class Docker(Engine):
         paths = ["--data-root", f"{self.home}/root", "--exec-root", f"{self.home}/exec", "-H", socket, "-p", f"{self.home}/pid"]
         log = open(self.home / "log", "wb")
         script = 'ip link set lo up; exec dockerd "$@"'
-        self.daemon = subprocess.Popen(["unshare", "--net", "sh", "-c", script, "dockerd", *paths], stdout=log, stderr=log)
+        command = ["unshare", "--net", "sh", "-c", script, "dockerd", *paths]
+        self.daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # a Ctrl-C is ours alone
         self._wait()
 
     def _wait(self) -> None:
@@ -135,7 +136,8 @@ class Podman(Engine):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self.home = directory / "podman"
-        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        command = ["unshare", "--net", "sh", "-c", HOLD]
+        self.holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         assert self.holder.stdout is not None
         self.holder.stdout.readline()
         self.home.mkdir()
