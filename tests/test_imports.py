@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,15 @@ def test_discovery_imports_no_driver_and_no_library_of_one(tmp_path_factory: pyt
     loaded = modules_after(code)
     assert not loaded & set(HEAVY)
     assert not {name for name in loaded if name.startswith("pyke_") and name.endswith(".driver")}
+
+
+def test_the_command_itself_imports_nothing_slow(bare: set[str]) -> None:
+    """What the script that is `pyke` loads before it does anything; installers' own scripts for entry points load `re`."""
+    script = Path(__file__).parents[1] / "kernel" / "bin" / "pyke"
+    done = subprocess.run([sys.executable, "-X", "importtime", str(script), "--version"], capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "pyke.cli.main" in loaded
+    assert not (loaded - bare) & {"re", "enum", "typing", "json", "socket", "argparse", "subprocess"}
 
 
 def test_settings_without_a_file_need_no_yaml() -> None:
