@@ -16,7 +16,7 @@ import pytest
 from pyke.testing.docker_registry import PASSWORD, USER, DockerRegistry, is_installed
 from pyke.testing.engine import TestEngine
 from pyke.testing.images import busybox_tree, layer, oci_archive
-from pyke.testing.registry import PlayRegistry
+from pyke.testing.registry import Exchange, PlayRegistry
 
 BUSYBOX = layer(busybox_tree())
 
@@ -289,3 +289,41 @@ def test_mirrors_are_asked_first_and_never_get_the_credentials(configured: TestE
     refused = configured.pyke("pull", "redis")
     assert refused.status == 1
     assert "hint: unset PYKE_DISABLE_PLUGINS" in refused.stderr or "pip install pyke-registry-dockerhub" in refused.stderr
+
+
+@pytest.fixture
+def hub(tmp_path: Path, registry: PlayRegistry) -> Iterator[TestEngine]:
+    """An engine for which `registry` is Docker Hub."""
+    (tmp_path / "root").mkdir()
+    drivers = {"registry-dockerhub": {"registry": registry.host, "search": registry.url}}
+    settings = {"registries": {"insecure": ["docker.io"]}, "drivers": drivers}
+    (tmp_path / "root" / "config.yaml").write_text(json.dumps(settings))
+    with TestEngine(tmp_path / "root", {"HOME": str(tmp_path)}) as engine:
+        yield engine
+
+
+def test_docker_hub_is_meant_where_no_registry_is_named(hub: TestEngine, registry: PlayRegistry) -> None:
+    registry.put_image("library/redis", "latest", [BUSYBOX])
+    registry.auth = "token"
+    assert hub.ok("login", "-u", "me", "--password-stdin", input="secret") == "Login Succeeded"
+    lines = hub.ok("pull", "redis").splitlines()
+    assert lines[:2] == ["Using default tag: latest", "latest: Pulling from library/redis"]
+    assert lines[-2:] == ["Status: Downloaded newer image for redis:latest", "docker.io/library/redis:latest"]
+    found = {"name": "redis", "description": "a store", "star_count": 12, "is_official": True}
+    results = json.dumps({"results": [found]}).encode()
+    registry.answer = lambda exchange: exchange.reply(200, results) if exchange.seen.path == "/v1/search" else None
+    assert hub.ok("search", "redis").splitlines()[1].split() == ["redis", "a", "store", "12", "[OK]"]
+
+
+def test_docker_hub_says_how_many_pulls_are_left(hub: TestEngine, registry: PlayRegistry) -> None:
+    counts = {"RateLimit-Limit": "100;w=21600", "RateLimit-Remaining": "0;w=21600", "Retry-After": "3600"}
+    body = json.dumps({"errors": [{"code": "TOOMANYREQUESTS", "message": "You have reached your pull rate limit."}]}).encode()
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.seen.path != "/v2/":
+            exchange.reply(200 if "ratelimitpreview" in exchange.seen.path else 429, body, counts)
+
+    registry.answer = answer
+    failed = hub.pyke("pull", "redis")
+    assert failed.status == 1
+    assert "(0 of 100 pulls are left in 360 minutes)" in failed.stderr

@@ -7,6 +7,7 @@ the digest that led to it, so that in the end everything hangs on what the name 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,9 +21,9 @@ from pyke.engine.platforms import Platform
 from pyke.engine.progress import Work, message
 from pyke.engine.references import Digest, Reference
 from pyke.engine.registries import Access
-from pyke.errors import BadArchive, InvalidRequest, NotFound, PykeError, RegistryDenied, RegistryFailed
+from pyke.errors import BadArchive, InvalidRequest, NotFound, PykeError, RegistryDenied, RegistryFailed, RegistryUnavailable
 from pyke.model import Image
-from pyke.registries import ListsTags, ManifestDocument, RegistryCredentials, Repository, ResolvedManifest
+from pyke.registries import ListsTags, ManifestDocument, RegistryCredentials, RegistryQuota, Repository, ResolvedManifest, TellsQuota
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -42,10 +43,24 @@ def pull(engine: Engine, reference: Reference, wanted: Platform, credentials: Re
         for tag in access.ask("tags", Repository(access.registry, reference.path)):
             Pull(engine, access, replace(reference, tag=tag), wanted, work).run(quiet=True)
         work.tell(message(f"Status: Downloaded newer image for {reference.familiar}"))
+    except RegistryUnavailable as error:
+        error.message += _quota(access) if "toomanyrequests" in error.message else ""
+        raise
     except RegistryDenied as error:
         reason = f"repository does not exist or may require 'pyke login': {error.message}"
         refusal = f"pull access denied for {reference.familiar_repository}, {reason}"
         raise NotFound(refusal, hint=error.hint or f"pyke login {reference.domain}") from error
+
+
+def _quota(access: Access) -> str:
+    """What is left of the pulls that a registry grants, for the end of its error."""
+    if not access.can(TellsQuota):
+        return ""
+    with contextlib.suppress(PykeError):  # the error that is to be told is another
+        found: RegistryQuota = access.ask("quota", access.registry)
+        if found.limit >= 0:
+            return f" ({found.remaining} of {found.limit} pulls are left in {found.window // 60} minutes)"
+    return ""
 
 
 class Pull:
