@@ -25,22 +25,32 @@ CHUNK = 64 * 1024
 
 
 def frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Split a framed stream into (descriptor, data), without waiting for the rest of a large frame."""
+    """Split a framed stream into (descriptor, data), without waiting for the rest of a large frame.
+
+    Neighbours of one stream come together: a log has a frame for each line, and a system call for each would take most of the time.
+    """
     pending = b""
     descriptor, missing = STDOUT, 0
     for chunk in chunks:
-        pending += chunk
-        while pending:
+        pending, position, together = pending + chunk if pending else chunk, 0, []
+        while position < len(pending):
             if missing:
-                data, pending = pending[:missing], pending[missing:]
+                data = pending[position : position + missing]
                 missing -= len(data)
-                yield descriptor, data
-            elif len(pending) < HEADER:
+                position += len(data)
+                together.append(data)
+                continue
+            if len(pending) - position < HEADER:
                 break
-            else:
-                descriptor = STDERR if pending[0] == STDERR else STDOUT
-                missing = int.from_bytes(pending[4:HEADER], "big")
-                pending = pending[HEADER:]
+            number = STDERR if pending[position] == STDERR else STDOUT
+            if number != descriptor and together:
+                yield descriptor, b"".join(together)
+                together = []
+            descriptor, missing = number, int.from_bytes(pending[position + 4 : position + HEADER], "big")
+            position += HEADER
+        pending = pending[position:]
+        if together:
+            yield descriptor, b"".join(together)
 
 
 def copy_out(chunks: Iterable[bytes], *, framed: bool, keep: Callable[[int], bool] = lambda _stream: True) -> None:
