@@ -47,8 +47,15 @@ def _copy(session: Session, options: Options) -> int:
         )
     is_quiet = options.yes("quiet") if options.given("quiet") else not os.isatty(STDOUT)
     if not is_quiet and STREAM not in (source_path, target_path):
-        session.note(f"Successfully copied {units.human_size(counter.bytes, 3)} to {target}")
+        shown = target if target_container else _absolute(target)
+        session.note(f"Successfully copied {units.human_size(counter.bytes, 3)} to {shown}")
     return 0
+
+
+def _absolute(path: str) -> str:
+    """The absolute path, with the end that says that it is a directory."""
+    end = "/." if path.endswith("/.") or path == "." else "/" if path.endswith("/") else ""
+    return os.path.abspath(path).rstrip("/") + end
 
 
 def split(argument: str) -> tuple[str, str]:

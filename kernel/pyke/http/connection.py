@@ -103,6 +103,7 @@ class Connection:
         return True
 
     def _write_stream(self, stream: Stream) -> bool:
+        self.is_busy = stream.cancel is None  # before its head is out: a client that has seen that may end the server
         try:
             self._wire.start_stream([("Content-Type", stream.content_type), *stream.headers])
             with self._watched(stream):
@@ -130,7 +131,6 @@ class Connection:
         if stream.cancel is None:
             yield
             return
-        self.is_busy = False
         with self._hangups.watch(self._wire.client, stream.cancel):
             yield
 
