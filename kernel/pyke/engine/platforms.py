@@ -14,7 +14,7 @@ MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "a
 SPELLINGS = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm", "i386": "386"}
 DEFAULT_VARIANTS = {"arm": "v7", "arm64": "v8", "amd64": "v1"}
 OLDER_VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "amd64": ("v4", "v3", "v2", "v1"), "arm64": ("v9", "v8")}
-_PART = re.compile(r"[A-Za-z0-9_.-]{1,40}\Z")
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}\Z")
 
 
 @dataclass(frozen=True, slots=True)
