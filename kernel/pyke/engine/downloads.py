@@ -92,14 +92,19 @@ class Downloads:
         try:
             download.run(self._places)
         finally:
+            idle: list[subprocess.Popen[bytes]] = []
             with self._lock:
                 if self._running.get(download.remote.chain_id) is download:
                     del self._running[download.remote.chain_id]
+                if not self._running:
+                    idle, self._idle = self._idle, []
             download.done.set()
+            for process in idle:
+                _end(process)
 
     @contextlib.contextmanager
     def process(self) -> Iterator[subprocess.Popen[bytes]]:
-        """A process for one job: one that has just done another, where there is any. It ends with an error, and with the last download."""
+        """A process for one job: one that has just done another, where there is any. It ends with an error, or after the last download."""
         with self._lock:
             process = self._idle.pop() if self._idle else None
         process = process or start_worker("pyke.engine.fetch")
@@ -109,12 +114,7 @@ class Downloads:
             _end(process)
             raise
         with self._lock:
-            if len(self._running) > 1:
-                self._idle.append(process)
-                return
-            idle, self._idle = [process, *self._idle], []
-        for each in idle:
-            _end(each)
+            self._idle.append(process)
 
     def clear(self, older_than: float = 0.0) -> int:
         """Delete what nobody fetches and is older than some seconds; returns the bytes that were freed."""
@@ -261,8 +261,7 @@ class Download:
                 return int(said["size"])
             else:
                 self._failed(said, path)
-        message = f"the process that fetched {self.remote.digest} died"
-        raise PluginFailed(message, hint=f"tail {self._engine.layout.engine_log}")
+        raise PluginFailed(f"the process that fetched {self.remote.digest} died", hint=f"tail {self._engine.layout.engine_log}")
 
     def _progress(self, status: str, current: int) -> None:
         self._tell(status, current)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
 T = TypeVar("T")
-OFFICIAL = {"docker.io": "pyke-registry-dockerhub"}  # what to install for a registry; any other wants pyke-registry-distribution
+OFFICIAL = {"docker.io": "dockerhub"}  # who serves a registry; any other is for "distribution"
 DEADLINE = 120.0  # seconds that a client may take for a document: its own time-outs are shorter
 ATTEMPTS = 3
 LONGEST_PAUSE = 15.0  # seconds: a registry that asks to wait longer is reported at once
@@ -41,13 +41,24 @@ class Registries:
         self._engine = engine
 
     def client(self, registry: str) -> str:
-        """The name of the client for a registry; `NotInstalled` says what to install."""
+        """The name of the client for a registry; `NotInstalled` says what to install, `PluginFailed` which plugin is broken."""
         for name in self._engine.plugins.ranked("registry"):
             with contextlib.suppress(PykeError):  # a broken client serves nobody
                 if self._engine.plugins.call("registry", name, "serves", registry):
                     return name
-        package = OFFICIAL.get(registry, "pyke-registry-distribution")
-        raise NotInstalled(f"no registry plugin is installed that serves '{registry}'", hint=f"pip install {package}")
+        raise self._nobody(registry)
+
+    def _nobody(self, registry: str) -> PykeError:
+        name = OFFICIAL.get(registry, "distribution")
+        install = f"pip install pyke-registry-{name}"
+        try:
+            self._engine.plugins.driver("registry", name)
+        except NotInstalled as error:
+            hint = install if error.hint == install else f"{error.hint}   # or: {install}"
+            return NotInstalled(f"no registry plugin is installed that serves '{registry}'", hint=hint)
+        except PluginFailed as error:
+            return error
+        return NotInstalled(f"no registry plugin is installed that serves '{registry}'", hint="pyke plugin ls")
 
     def access(self, registry: str, credentials: RegistryCredentials) -> Access:
         """A registry as it is to be asked with these credentials."""
@@ -182,7 +193,7 @@ def _again(call: Callable[[], T]) -> T:
         try:
             return call()
         except RegistryUnavailable as error:
-            pause = max(error.retry_after, 0.5 * attempt)
+            pause = max(error.retry_after, 0.2 * attempt)
             if attempt == ATTEMPTS or pause > LONGEST_PAUSE:
                 raise
             time.sleep(pause)

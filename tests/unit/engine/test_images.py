@@ -322,7 +322,7 @@ def test_pulling_needs_a_plugin(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(NotInstalled) as caught:
         rooms.images.pull("redis", platform="", credentials=None, caller=ME)
     assert caught.value.message == "no registry plugin is installed that serves 'docker.io'"
-    assert caught.value.hint == "pip install pyke-registry-dockerhub"
+    assert caught.value.hint == "unset PYKE_DISABLE_PLUGINS   # or: pip install pyke-registry-dockerhub"
 
 
 # --- removing ----------------------------------------------------------------------------------------------------------
