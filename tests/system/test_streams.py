@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,28 +22,11 @@ PATIENCE = 20.0  # seconds
 UNLIMITED = ("--log-opt", "max-size=-1")
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
-    """One engine for all of these tests, warm: what it has on the host for all containers is there before the first test."""
-    with TestEngine(tmp_path_factory.mktemp("streams") / "root") as engine:
-        engine.load_busybox()
-        engine.ok("run", "--rm", "busybox", "true")
-        yield engine
-
-
 @pytest.fixture
-def warm(shared: TestEngine) -> Iterator[TestEngine]:
-    """The shared engine; its containers are removed when the test ends."""
-    yield shared
-    if names := shared.ok("ps", "-aq").split():
-        shared.ok("rm", "-fv", *names)
-
-
-@pytest.fixture
-def house(warm: TestEngine) -> TestEngine:
+def house(shared: TestEngine) -> TestEngine:
     """The shared engine with a container `house` that sleeps."""
-    warm.ok("run", "-d", "--init", "--name", "house", "busybox", "sleep", "1000")
-    return warm
+    shared.ok("run", "-d", "--init", "--name", "house", "busybox", "sleep", "1000")
+    return shared
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +72,8 @@ def through(engine: TestEngine, *arguments: str, source: Path | None = None) -> 
 # --- every byte ------------------------------------------------------------------------------------------------------
 
 
-def test_a_large_file_through_a_container(warm: TestEngine, large: Path) -> None:
-    assert through(warm, "run", "-i", "--rm", "--log-driver", "none", "busybox", "cat", source=large) == digest_of(large)
+def test_a_large_file_through_a_container(shared: TestEngine, large: Path) -> None:
+    assert through(shared, "run", "-i", "--rm", "--log-driver", "none", "busybox", "cat", source=large) == digest_of(large)
 
 
 def test_a_large_file_through_exec(house: TestEngine, large: Path) -> None:
@@ -99,11 +82,11 @@ def test_a_large_file_through_exec(house: TestEngine, large: Path) -> None:
     assert house.ok("exec", "house", "sha256sum", "/copy").split()[0] == digest_of(large)
 
 
-def test_a_large_text_through_log_and_attach(warm: TestEngine) -> None:
+def test_a_large_text_through_log_and_attach(shared: TestEngine) -> None:
     expected = hashlib.sha256("".join(f"{number} some words of a line\n" for number in range(300_000)).encode()).hexdigest()
     script = "seq 0 299999 | sed 's/$/ some words of a line/'"
-    assert through(warm, "run", "--name", "writer", *UNLIMITED, "busybox", "sh", "-c", script) == expected
-    assert through(warm, "logs", "writer") == expected
+    assert through(shared, "run", "--name", "writer", *UNLIMITED, "busybox", "sh", "-c", script) == expected
+    assert through(shared, "logs", "writer") == expected
 
 
 def test_tar_both_ways(house: TestEngine) -> None:
@@ -124,12 +107,12 @@ def test_tar_both_ways(house: TestEngine) -> None:
         }
 
 
-def test_streams_stay_apart(warm: TestEngine) -> None:
-    done = warm.pyke("run", "--name", "both", "busybox", "sh", "-c", "echo out; echo err >&2")
+def test_streams_stay_apart(shared: TestEngine) -> None:
+    done = shared.pyke("run", "--name", "both", "busybox", "sh", "-c", "echo out; echo err >&2")
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
-    logged = warm.pyke("logs", "both")
+    logged = shared.pyke("logs", "both")
     assert (logged.stdout, logged.stderr) == ("out\n", "err\n")
-    inside = warm.pyke("run", "--rm", "-a", "stderr", "busybox", "sh", "-c", "echo out; echo err >&2")
+    inside = shared.pyke("run", "--rm", "-a", "stderr", "busybox", "sh", "-c", "echo out; echo err >&2")
     assert (inside.stdout, inside.stderr) == ("", "err\n")
 
 
@@ -159,22 +142,22 @@ def test_a_reader_that_leaves_early(house: TestEngine) -> None:
     assert house.ok("exec", "house", "echo", "well") == "well"
 
 
-def test_a_client_that_is_killed_leaves_the_container_alone(warm: TestEngine) -> None:
-    client = warm.start("run", "-i", "--name", "clock", "busybox", "sh", "-c", "while sleep 0.1; do echo tick; done")
+def test_a_client_that_is_killed_leaves_the_container_alone(shared: TestEngine) -> None:
+    client = shared.start("run", "-i", "--name", "clock", "busybox", "sh", "-c", "while sleep 0.1; do echo tick; done")
     assert client.stdout and client.stdout.readline() == b"tick\n"
     client.kill()
     client.communicate()
-    assert warm.ok("inspect", "-f", "{{.State.Running}}", "clock") == "true"
-    before = len(warm.ok("logs", "clock"))
-    eventually(lambda: len(warm.ok("logs", "clock")) > before)
+    assert shared.ok("inspect", "-f", "{{.State.Running}}", "clock") == "true"
+    before = len(shared.ok("logs", "clock"))
+    eventually(lambda: len(shared.ok("logs", "clock")) > before)
 
 
-def test_attach_without_stdin_and_without_signals(warm: TestEngine) -> None:
-    warm.ok(
+def test_attach_without_stdin_and_without_signals(shared: TestEngine) -> None:
+    shared.ok(
         "run", "-di", "--name", "cat", "busybox", "sh", "-c", "trap 'echo caught' INT; while :; do read -t 0.2 line && echo got $line; done"
     )
-    mute = warm.start("attach", "--no-stdin", "--sig-proxy=false", "cat")
-    speaking = warm.start("attach", "cat")
+    mute = shared.start("attach", "--no-stdin", "--sig-proxy=false", "cat")
+    speaking = shared.start("attach", "cat")
     assert mute.stdin and mute.stdout and speaking.stdin and speaking.stdout
     mute.stdin.write(b"unheard\n")
     mute.stdin.close()
@@ -187,7 +170,7 @@ def test_attach_without_stdin_and_without_signals(warm: TestEngine) -> None:
     assert mute.wait(PATIENCE) == 130, "it is its own signal"
     speaking.send_signal(signal.SIGINT)
     assert speaking.stdout.readline() == b"caught\n"
-    warm.ok("kill", "cat")
+    shared.ok("kill", "cat")
     assert speaking.wait(PATIENCE) == 137
     for client in (mute, speaking):
         client.communicate()
@@ -196,17 +179,17 @@ def test_attach_without_stdin_and_without_signals(warm: TestEngine) -> None:
 # --- slow readers ----------------------------------------------------------------------------------------------------
 
 
-def test_a_paused_reader_stalls_nobody_and_loses_nothing(warm: TestEngine) -> None:
-    with warm.start("run", "--name", "writer", *UNLIMITED, "busybox", "seq", "700000") as paused:
+def test_a_paused_reader_stalls_nobody_and_loses_nothing(shared: TestEngine) -> None:
+    with shared.start("run", "--name", "writer", *UNLIMITED, "busybox", "seq", "700000") as paused:
         assert paused.stdout
         begun = paused.stdout.read(10)
         paused.send_signal(signal.SIGSTOP)
-        attached = warm.start("attach", "writer") if warm.ok("inspect", "-f", "{{.State.Running}}", "writer") == "true" else None
-        assert warm.ok("wait", "writer") == "0"
+        attached = shared.start("attach", "writer") if shared.ok("inspect", "-f", "{{.State.Running}}", "writer") == "true" else None
+        assert shared.ok("wait", "writer") == "0"
         if attached:
             attached.communicate(timeout=PATIENCE)
         time.sleep(2)
-        warm.ok("rm", "writer")
+        shared.ok("rm", "writer")
         paused.send_signal(signal.SIGCONT)
         found = begun + paused.stdout.read()
         assert paused.wait(PATIENCE) == 0
@@ -226,9 +209,9 @@ def test_an_exec_waits_for_its_reader(house: TestEngine) -> None:
     assert found.endswith(b"699999\n700000\n") and len(found) == sum(len(str(number)) + 1 for number in range(1, 700_001))
 
 
-def test_a_paused_reader_of_logs(warm: TestEngine) -> None:
-    warm.ok("run", "--name", "writer", *UNLIMITED, "busybox", "seq", "200000")
-    with warm.start("logs", "-f", "writer") as paused:
+def test_a_paused_reader_of_logs(shared: TestEngine) -> None:
+    shared.ok("run", "--name", "writer", *UNLIMITED, "busybox", "seq", "200000")
+    with shared.start("logs", "-f", "writer") as paused:
         assert paused.stdout
         begun = paused.stdout.read(10)
         paused.send_signal(signal.SIGSTOP)

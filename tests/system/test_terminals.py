@@ -21,23 +21,6 @@ REDRAWN = r"/ # \x1b\[J"
 DETACH = "\x10\x11"
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEngine]:
-    """One engine for all of these tests, warm: what it has on the host for all containers is there before the first test."""
-    with TestEngine(tmp_path_factory.mktemp("terminals") / "root") as engine:
-        engine.load_busybox()
-        engine.ok("run", "--rm", "busybox", "true")
-        yield engine
-
-
-@pytest.fixture
-def warm(shared: TestEngine) -> Iterator[TestEngine]:
-    """The shared engine; its containers are removed when the test ends."""
-    yield shared
-    if names := shared.ok("ps", "-aq").split():
-        shared.ok("rm", "-fv", *names)
-
-
 class Keyboard:
     """A terminal with `pyke ARGUMENTS` in it."""
 
@@ -70,9 +53,9 @@ class Keyboard:
 
 
 @pytest.fixture
-def shell(warm: TestEngine) -> Keyboard:
+def shell(shared: TestEngine) -> Keyboard:
     """`pyke run -it busybox`, at its first prompt; the container is called `shell`."""
-    keyboard = Keyboard(warm, "run", "-it", "--name", "shell", "busybox", "sh", size=(33, 99))
+    keyboard = Keyboard(shared, "run", "-it", "--name", "shell", "busybox", "sh", size=(33, 99))
     keyboard.sees(PROMPT)
     return keyboard
 
@@ -88,9 +71,9 @@ def test_a_session_at_a_shell(shell: Keyboard) -> None:
     assert shell.ends() == 3
 
 
-def test_the_size_is_there_before_the_program_starts(warm: TestEngine) -> None:
+def test_the_size_is_there_before_the_program_starts(shared: TestEngine) -> None:
     for columns in (71, 132):
-        keyboard = Keyboard(warm, "run", "--rm", "-it", "busybox", "stty", "size", size=(10, columns))
+        keyboard = Keyboard(shared, "run", "--rm", "-it", "busybox", "stty", "size", size=(10, columns))
         keyboard.sees(f"10 {columns}\r\n")
         assert keyboard.ends() == 0
 
@@ -127,33 +110,33 @@ def test_an_editor_that_fills_the_screen(shell: Keyboard) -> None:
     assert shell.ends() == 0
 
 
-def test_detach_and_come_back(warm: TestEngine, shell: Keyboard) -> None:
+def test_detach_and_come_back(shared: TestEngine, shell: Keyboard) -> None:
     shell.runs("place=here")
     shell.types(DETACH)
     assert shell.ends() == 0
-    assert warm.ok("ps", "--format", "{{.Names}} {{.State}}") == "shell running"
-    again = Keyboard(warm, "attach", "shell", size=(20, 50))
+    assert shared.ok("ps", "--format", "{{.Names}} {{.State}}") == "shell running"
+    again = Keyboard(shared, "attach", "shell", size=(20, 50))
     again.sees(REDRAWN)  # without a key: the window's size is told anew
     assert again.runs("echo $place; stty size") == "here\r\n20 50"
     again.types("\x10")
     again.types("\x11")
     again.sees("read escape sequence")
     assert again.ends() == 1
-    last = Keyboard(warm, "attach", "--detach-keys", "ctrl-a,x", "shell")
+    last = Keyboard(shared, "attach", "--detach-keys", "ctrl-a,x", "shell")
     last.sees(REDRAWN)
     last.types("\x10\x11")  # are keys as others now
     last.types("\x01x")
     last.sees("read escape sequence")
     assert last.ends() == 1
-    end = Keyboard(warm, "attach", "shell")
+    end = Keyboard(shared, "attach", "shell")
     end.sees(r"\x1b\[J.*\x1b\[J")  # the keys above are still on its line
     end.types("\x15")
     end.types("exit 9\r")
     assert end.ends() == 9
 
 
-def test_two_terminals_on_one_container(warm: TestEngine, shell: Keyboard) -> None:
-    other = Keyboard(warm, "attach", "shell")
+def test_two_terminals_on_one_container(shared: TestEngine, shell: Keyboard) -> None:
+    other = Keyboard(shared, "attach", "shell")
     other.sees(REDRAWN)
     shell.types("echo both of $((1 + 1))\r")
     shell.sees("both of 2\r\n")
@@ -162,19 +145,19 @@ def test_two_terminals_on_one_container(warm: TestEngine, shell: Keyboard) -> No
     assert (shell.ends(), other.ends()) == (5, 5)
 
 
-def test_start_attached(warm: TestEngine) -> None:
-    warm.ok("create", "-it", "--name", "shell", "busybox", "sh")
+def test_start_attached(shared: TestEngine) -> None:
+    shared.ok("create", "-it", "--name", "shell", "busybox", "sh")
     for status, rows in ((6, 30), (7, 40)):
-        keyboard = Keyboard(warm, "start", "-ai", "shell", size=(rows, 70))
+        keyboard = Keyboard(shared, "start", "-ai", "shell", size=(rows, 70))
         keyboard.sees(PROMPT)
         assert keyboard.runs("stty size") == f"{rows} 70"
         keyboard.types(f"exit {status}\r")
         assert keyboard.ends() == status
 
 
-def test_exec_has_a_terminal_of_its_own(warm: TestEngine) -> None:
-    warm.ok("run", "-d", "--name", "house", "busybox", "sleep", "1000")
-    keyboard = Keyboard(warm, "exec", "-it", "-e", "PLACE=attic", "-w", "/tmp", "house", "sh", size=(21, 61))
+def test_exec_has_a_terminal_of_its_own(shared: TestEngine) -> None:
+    shared.ok("run", "-d", "--name", "house", "busybox", "sleep", "1000")
+    keyboard = Keyboard(shared, "exec", "-it", "-e", "PLACE=attic", "-w", "/tmp", "house", "sh", size=(21, 61))
     keyboard.sees(r"/tmp # \x1b\[6n")
     keyboard.types("cd /\r")
     keyboard.sees(PROMPT)
@@ -184,27 +167,27 @@ def test_exec_has_a_terminal_of_its_own(warm: TestEngine) -> None:
     assert keyboard.runs("stty size") == "22 62"
     keyboard.types("exit 8\r")
     assert keyboard.ends() == 8
-    left = Keyboard(warm, "exec", "-it", "--detach-keys", "ctrl-b", "house", "sh")
+    left = Keyboard(shared, "exec", "-it", "--detach-keys", "ctrl-b", "house", "sh")
     left.sees(PROMPT)
     left.types("\x02")
     left.sees("read escape sequence")
     assert left.ends() == 1
-    assert warm.ok("top", "house", "-eo", "pid,comm").split().count("sh") == 1, "what was left runs on"
+    assert shared.ok("top", "house", "-eo", "pid,comm").split().count("sh") == 1, "what was left runs on"
 
 
-def test_a_terminal_that_is_none(warm: TestEngine) -> None:
-    warm.ok("run", "-dit", "--name", "shell", "busybox", "sh")
+def test_a_terminal_that_is_none(shared: TestEngine) -> None:
+    shared.ok("run", "-dit", "--name", "shell", "busybox", "sh")
     for words in (("run", "--rm", "-it", "busybox", "sh"), ("exec", "-it", "shell", "sh"), ("attach", "shell")):
-        done = warm.pyke(*words)
+        done = shared.pyke(*words)
         assert (done.status, done.stderr) == (1, "pyke: the input device is not a TTY\n"), words
-    with warm.start("run", "--rm", "-t", "busybox", "echo", "x") as alone:
+    with shared.start("run", "--rm", "-t", "busybox", "echo", "x") as alone:
         assert alone.communicate(timeout=15) == (b"x\r\n", b""), "-t alone needs no terminal of ours"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_terminal_gets_its_mode_back_from_one_that_is_ended(warm: TestEngine, number: signal.Signals) -> None:
-    with host_shell(warm) as host:
-        host.sendline(f"{' '.join(warm.argv('run', '-it', '--name', 'shell', 'busybox', 'sh'))}; echo ended with $?")
+def test_a_terminal_gets_its_mode_back_from_one_that_is_ended(shared: TestEngine, number: signal.Signals) -> None:
+    with host_shell(shared) as host:
+        host.sendline(f"{' '.join(shared.argv('run', '-it', '--name', 'shell', 'busybox', 'sh'))}; echo ended with $?")
         host.expect(PROMPT)
         assert is_raw(host)
         client = next(pid for pid in children(host.pid) if b"run" in Path(f"/proc/{pid}/cmdline").read_bytes())
@@ -213,18 +196,18 @@ def test_a_terminal_gets_its_mode_back_from_one_that_is_ended(warm: TestEngine, 
         assert not is_raw(host)
 
 
-def test_a_terminal_gets_its_mode_back_from_a_container_that_is_killed(warm: TestEngine) -> None:
-    with host_shell(warm) as host:
-        host.sendline(f"{' '.join(warm.argv('run', '--rm', '-it', '--name', 'shell', 'busybox', 'sh'))}; echo ended with $?")
+def test_a_terminal_gets_its_mode_back_from_a_container_that_is_killed(shared: TestEngine) -> None:
+    with host_shell(shared) as host:
+        host.sendline(f"{' '.join(shared.argv('run', '--rm', '-it', '--name', 'shell', 'busybox', 'sh'))}; echo ended with $?")
         host.expect(PROMPT)
-        warm.ok("kill", "shell")
+        shared.ok("kill", "shell")
         host.expect("ended with 137")
         assert not is_raw(host)
 
 
-def test_the_window_may_go_before_the_container(warm: TestEngine, shell: Keyboard) -> None:
+def test_the_window_may_go_before_the_container(shared: TestEngine, shell: Keyboard) -> None:
     shell.child.close(force=True)  # a terminal window that is closed: SIGHUP, then no terminal
-    assert warm.ok("ps", "--format", "{{.Names}} {{.State}}") == "shell running"
+    assert shared.ok("ps", "--format", "{{.Names}} {{.State}}") == "shell running"
 
 
 def test_sessions_survive_the_engine(busybox: TestEngine) -> None:
@@ -249,10 +232,10 @@ def test_sessions_survive_the_engine(busybox: TestEngine) -> None:
 
 
 @contextlib.contextmanager
-def host_shell(warm: TestEngine) -> Iterator[pexpect.spawn]:
+def host_shell(shared: TestEngine) -> Iterator[pexpect.spawn]:
     """A shell of the host in a terminal, which sees what a command leaves of it."""
     shell = pexpect.spawn(
-        "/bin/sh", ["-c", 'while read -r line; do eval "$line"; done'], timeout=15, env={**warm.environment, "TERM": "xterm"}
+        "/bin/sh", ["-c", 'while read -r line; do eval "$line"; done'], timeout=15, env={**shared.environment, "TERM": "xterm"}
     )
     try:
         yield shell
