@@ -34,8 +34,8 @@ class LogSettings:
     """What becomes of what containers print, unless `--log-driver` and `--log-opt` say otherwise."""
 
     driver: str = key("json-file", "`json-file` or `none`.")
-    max_size: int = key(256 * 1024**2, "A log file is rotated when it is larger.", unit="bytes")
-    max_files: int = key(16, "How many files of one container are kept, the current one included.")
+    max_size: int = key(10 * 1024**2, "A log file is rotated when it is larger.", unit="bytes")
+    max_files: int = key(3, "How many files of one container are kept, the current one included.")
 
 
 @dataclass(frozen=True, slots=True)
