@@ -28,7 +28,7 @@ def test_followed_over_rotation(shared: TestEngine) -> None:
 
 
 def test_the_end_of_a_long_log_costs_little(shared: TestEngine) -> None:
-    ran(shared, "seq 500000")
+    ran(shared, "seq 500000", "--log-opt", "max-size=-1")
     begin = time.monotonic()
     assert shared.ok("logs", "--tail", "3", "cc") == "499998\n499999\n500000"
     assert shared.ok("logs", "-n", "0", "cc") == ""

@@ -179,7 +179,8 @@ def connected(engine: Any, request: bytes) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(5)
     client.connect(engine.layout.socket)
-    client.sendall(request)
+    if request:  # to send nothing to one who has hung up is an error all the same
+        client.sendall(request)
     return client
 
 
