@@ -80,7 +80,7 @@ def _fish() -> str:
         lines.append(f"complete -c pyke -n '{condition}' -a {name} -d {_fish_quoted(command.summary)}")
         seen = f"__fish_seen_subcommand_from {name}"
         if source := _name_source(command):
-            lines.append(f'complete -c pyke -n \'{seen}\' -a "({source})"')
+            lines.append(f"complete -c pyke -n '{seen}' -a \"({source})\"")
         for flag in command.flags:
             short = f" -s {flag.short}" if flag.short else ""
             lines.append(f"complete -c pyke -n '{seen}' -l {flag.name}{short} -d {_fish_quoted(flag.summary)}")

@@ -120,9 +120,7 @@ CONTAINER = _command(
     _of_kind("container"),
     [_SIZE],
 )
-IMAGE = _command(
-    "image inspect", "IMAGE [IMAGE...]", "Display detailed information on one or more images", _of_kind("image"), []
-)
+IMAGE = _command("image inspect", "IMAGE [IMAGE...]", "Display detailed information on one or more images", _of_kind("image"), [])
 NETWORK = _command(
     "network inspect",
     "NETWORK [NETWORK...]",
@@ -130,6 +128,4 @@ NETWORK = _command(
     _of_kind("network"),
     [Flag("verbose", "v", BOOL, "Verbose output for diagnostics")],
 )
-VOLUME = _command(
-    "volume inspect", "VOLUME [VOLUME...]", "Display detailed information on one or more volumes", _of_kind("volume"), []
-)
+VOLUME = _command("volume inspect", "VOLUME [VOLUME...]", "Display detailed information on one or more volumes", _of_kind("volume"), [])
