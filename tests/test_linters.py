@@ -30,6 +30,10 @@ def test_ruff() -> None:
     run("ruff", "check", "--quiet", "kernel", "plugins", "tests", "scripts")
 
 
+def test_ruff_format() -> None:
+    run("ruff", "format", "--check", "--quiet", "kernel", "plugins", "tests", "scripts")
+
+
 def test_mypy_of_the_kernel() -> None:
     run("mypy", "kernel/pyke")
 

@@ -75,7 +75,6 @@ def receive(connection: Socket, size: int, flags: int = 0) -> tuple[bytes, list[
     return data, [descriptor for level, kind, raw in ancillary if (level, kind) == (SOL_SOCKET, SCM_RIGHTS) for descriptor in _unpack(raw)]
 
 
-
 def _unpack(raw: bytes) -> list[int]:
     return [int.from_bytes(raw[at : at + INT], sys.byteorder) for at in range(0, len(raw) - len(raw) % INT, INT)]
 

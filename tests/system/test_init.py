@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyke.engine import oci_runtime
+from pyke.engine.containers import oci_runtime
 from pyke.model import Container, ContainerSpec, DeviceSpec, ExecSpec, ImageConfig, Limits, Mount, Security
 from pyke.runtime import cgroups, linux, rootfs
 from pyke.testing import bundles

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from pyke import sockets
-from pyke.engine.monitors import AttachRequest, ExitRecord, Monitor, Monitors
+from pyke.engine.containers.monitors import AttachRequest, ExitRecord, Monitor, Monitors
 from pyke.errors import PykeError, StartFailed
 from pyke.paths import Layout
 

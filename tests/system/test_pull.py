@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pyke.engine.platforms import architecture
+from pyke.engine.images.platforms import architecture
 from pyke.testing.engine import TestEngine
 from pyke.testing.images import busybox_tree, executable, layer
 from pyke.testing.registry import INDEX, MANIFEST, Exchange, PlayRegistry, cutting
@@ -255,6 +255,6 @@ def _fetchers(engine: TestEngine) -> list[str]:
     found = []
     for pid in listed.split():
         command = Path(f"/proc/{pid}/cmdline")
-        if command.exists() and b"pyke.engine.fetch" in command.read_bytes():
+        if command.exists() and b"pyke.engine.images.fetch" in command.read_bytes():
             found.append(pid)
     return found

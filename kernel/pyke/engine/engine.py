@@ -9,17 +9,18 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from pyke.engine import exits, recover
-from pyke.engine.containers import Containers
+from pyke.engine import recover
+from pyke.engine.containers import exits
+from pyke.engine.containers.door import Containers
+from pyke.engine.containers.files import Files
+from pyke.engine.containers.health import HealthChecks
+from pyke.engine.containers.monitors import ExitRecord, Monitor, Monitors
 from pyke.engine.events import Events
-from pyke.engine.files import Files
-from pyke.engine.health import HealthChecks
 from pyke.engine.identifiers import new_id
-from pyke.engine.images import Images
+from pyke.engine.images.door import Images
+from pyke.engine.images.registries import Registries
 from pyke.engine.locks import Locks
-from pyke.engine.monitors import ExitRecord, Monitor, Monitors
-from pyke.engine.networks import Networks
-from pyke.engine.registries import Registries
+from pyke.engine.networks.door import Networks
 from pyke.engine.state import State
 from pyke.engine.volumes import Volumes
 from pyke.errors import EngineUnavailable

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyke.engine import exits, image_commit, remove, restarts
+from pyke.engine.containers import exits, remove, restarts
+from pyke.engine.containers.monitors import ExitRecord
 from pyke.engine.identifiers import is_full_id
-from pyke.engine.monitors import ExitRecord
+from pyke.engine.images import commit as image_commit
 from pyke.engine.state import Intent
 from pyke.errors import PykeError
 from pyke.model import Container

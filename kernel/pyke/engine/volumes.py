@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pyke.engine.containers.remove import Pruned
 from pyke.engine.disk import tree_size
 from pyke.engine.filters import Filters, prune_filter
 from pyke.engine.identifiers import NAME, new_id
-from pyke.engine.remove import Pruned
 from pyke.errors import Conflict, InvalidRequest, NoSuchVolume, PykeError
 from pyke.model import Caller, Container, MountSpec, Volume
 

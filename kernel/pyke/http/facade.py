@@ -77,7 +77,7 @@ class Story(Protocol):
 
 
 class Sample(Protocol):
-    """What a container uses: `pyke.engine.statistics.Sample`. Empty, with time 0, when it does not run."""
+    """What a container uses: `pyke.engine.containers.statistics.Sample`. Empty, with time 0, when it does not run."""
 
     @property
     def time(self) -> int: ...
@@ -244,7 +244,7 @@ class Subscription(Protocol):
 
 
 class Named(Protocol):
-    """What a name stands for at a registry: `pyke.engine.registry_queries.Description`."""
+    """What a name stands for at a registry: `pyke.engine.images.queries.Description`."""
 
     @property
     def reference(self) -> str: ...

@@ -68,7 +68,7 @@ def make(
 ) -> dict[str, Any]:
     """A bundle below `directory` for a container that runs `command` as `spec` asks, on a busybox root that may be changed before it runs:
     DIRECTORY/lower, with DIRECTORY/upper over it. `options` are `files` and `namespaces` of `runtime_config`, and further `mounts`."""
-    from pyke.engine import oci_runtime  # not in the stand-in, which is to stay lean
+    from pyke.engine.containers import oci_runtime  # not in the stand-in, which is to stay lean
     from pyke.model import Container, ContainerSpec, ImageConfig
     from pyke.paths import Layout
     from pyke.runtime import seccomp

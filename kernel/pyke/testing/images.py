@@ -20,7 +20,7 @@ from typing import Any
 
 from pyke.archive.pack import END, header, padding
 from pyke.archive.tar import CHARACTER, DIRECTORY, FILE, HARD_LINK, SYMBOLIC_LINK
-from pyke.engine.platforms import architecture
+from pyke.engine.images.platforms import architecture
 from pyke.errors import NotFound
 
 CREATED = "2024-01-01T00:00:00Z"

@@ -10,7 +10,7 @@ import tempfile
 
 from pyke.codec import to_data
 from pyke.drivers import LayerRequest, StorageDriver
-from pyke.engine.image_config import chain
+from pyke.engine.images.config import chain
 from pyke.model import RootFilesystem
 from pyke.testing.images import Tree, digest, layer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyke.engine import references
+from pyke.engine.images import references
 from pyke.errors import InvalidRequest
 
 

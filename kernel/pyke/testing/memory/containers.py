@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pyke.engine.arrivals import Arrivals
+from pyke.engine.containers.arrivals import Arrivals
+from pyke.engine.containers.statistics import NETWORK_COUNTERS, Sample
+from pyke.engine.containers.update import merged
+from pyke.engine.containers.waits import Exit, Wait, Waits
+from pyke.engine.containers.why import Story, tell
 from pyke.engine.identifiers import new_id
-from pyke.engine.statistics import NETWORK_COUNTERS, Sample
-from pyke.engine.update import merged
-from pyke.engine.waits import Exit, Wait, Waits
-from pyke.engine.why import Story, tell
 from pyke.errors import (
     Conflict,
     NameInUse,

@@ -1,0 +1,4 @@
+"""Images: names, blobs and layers; how they come (load, import, pull, commit) and go (save, push, removal).
+
+door.py is the front door.
+"""

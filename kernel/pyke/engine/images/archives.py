@@ -1,0 +1,147 @@
+"""What lies in an archive of images: Docker's (`docker save`) or an OCI layout (`skopeo copy ... oci-archive:`), compressed or not.
+
+The archive is read once, from a pipe. Each file in it goes into a blob of its own and is known by its digest from then on; what the
+archive calls it matters only to Docker's manifest.json.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from pyke.archive.decompress import PlainReader
+from pyke.archive.limits import ArchiveLimits
+from pyke.archive.source import Source
+from pyke.archive.tar import FILE, HARD_LINK, SYMBOLIC_LINK, TarReader
+from pyke.engine.images import legacy as image_legacy
+from pyke.engine.images import manifests as oci
+from pyke.engine.images.content import MAX_DOCUMENT, Reception
+from pyke.engine.images.json_objects import as_list, as_object, as_text, as_texts, json_value
+from pyke.engine.images.references import Digest
+from pyke.errors import BadArchive
+
+MAX_FILES = 20_000  # 500 layers of three files each, and a dozen images
+MAX_IMAGES = 1000
+MAX_LINKS = 8
+CONTAINERD_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One image of an archive, not yet checked: the bytes of its configuration, the digests of its layers as they came, its names."""
+
+    config: bytes
+    layers: tuple[Digest, ...]
+    names: tuple[str, ...]
+    manifest: bytes = b""  # as it came, b"" where the archive has none
+
+
+class Files:
+    """The files of a received archive, by their names in it."""
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self._digests: dict[str, Digest] = {}
+        self._links: dict[str, str] = {}
+
+    def receive(self, stream: BinaryIO, limits: ArchiveLimits) -> None:
+        """Read the whole archive."""
+        limits = replace(limits, max_entries=min(limits.max_entries, MAX_FILES))
+        reader = TarReader(Source(PlainReader(stream.read, limits).read), limits)
+        for entry in reader:
+            name = _normal(os.fsdecode(entry.name))
+            if entry.kind == FILE:
+                self._digests[name] = self._reception.write(reader.source.pieces(entry.size))
+            elif entry.kind == SYMBOLIC_LINK:
+                self._links[name] = _normal(posixpath.join(posixpath.dirname(name), os.fsdecode(entry.link)))
+            elif entry.kind == HARD_LINK:
+                self._links[name] = _normal(os.fsdecode(entry.link))
+
+    def digest(self, name: str) -> Digest:
+        """The digest of a file, or of what a link stands for."""
+        target = _normal(name)
+        for _ in range(MAX_LINKS):
+            if target in self._digests:
+                return self._digests[target]
+            target = self._links.get(target, "")
+        raise BadArchive(f"the archive has no file {name[:200]!r}")
+
+    def has(self, name: str) -> bool:
+        return name in self._digests or name in self._links
+
+    def document(self, name: str) -> bytes:
+        """The bytes of a small file."""
+        return self.content(self.digest(name), name)
+
+    def content(self, digest: Digest, what: str) -> bytes:
+        """The bytes of a small blob that was received."""
+        if digest not in self._digests.values():
+            raise BadArchive(f"the archive does not hold the blob {digest}")
+        data = self._reception.read(digest)
+        if len(data) > MAX_DOCUMENT:
+            raise BadArchive(f"{what[:200]} has more than {MAX_DOCUMENT} bytes")
+        return data
+
+    def held(self, digest: Digest) -> Digest:
+        """The digest itself, where the archive holds such a blob."""
+        if digest not in self._digests.values():
+            raise BadArchive(f"the archive does not hold the blob {digest}")
+        return digest
+
+
+def parcels(files: Files) -> Iterator[Parcel]:
+    """The images of an archive. Docker's manifest.json goes before an OCI index beside it, as it does for `docker load`."""
+    if files.has("manifest.json"):
+        yield from _docker(files)
+    elif files.has("index.json"):
+        yield from _oci(files)
+    elif files.has("repositories"):
+        for config, layers, names in image_legacy.images(files.document("repositories"), files.document, files.digest):
+            yield Parcel(config, layers, names)
+    else:
+        raise BadArchive("this is not an archive of images: it has neither manifest.json nor index.json", hint="pyke import FILE IMAGE")
+
+
+def _docker(files: Files) -> Iterator[Parcel]:
+    for each in _limited(as_list(json_value(files.document("manifest.json"), "manifest.json"), "manifest.json")):
+        item = as_object(each, "an item of manifest.json")
+        layers = as_texts(item.get("Layers"), "Layers of manifest.json")
+        yield Parcel(
+            config=files.document(as_text(item.get("Config"), "Config of manifest.json")),
+            layers=tuple(files.digest(name) for name in layers),
+            names=as_texts(item.get("RepoTags"), "RepoTags of manifest.json"),
+        )
+
+
+def _oci(files: Files) -> Iterator[Parcel]:
+    index = as_object(json_value(files.document("index.json"), "index.json"), "index.json")
+    for each in _limited(as_list(index.get("manifests"), "manifests of index.json")):
+        descriptor = as_object(each, "a descriptor of index.json")
+        manifest = oci.choose(descriptor, lambda digest: files.content(digest, f"the manifest {digest}"))
+        if manifest is not None:
+            parsed = oci.parse_manifest(manifest)
+            config = files.content(parsed.config, f"the configuration {parsed.config}")
+            yield Parcel(config, tuple(map(files.held, parsed.layers)), _names(descriptor), manifest)
+
+
+def _names(descriptor: dict[str, Any]) -> tuple[str, ...]:
+    """The name of an image in an index. A bare "latest" in ref.name is a tag without a repository, and names nothing."""
+    annotations = as_object(descriptor.get("annotations"), "annotations of index.json")
+    full = as_text(annotations.get(CONTAINERD_NAME), CONTAINERD_NAME)
+    name = full or as_text(annotations.get(REF_NAME), REF_NAME)
+    return (name,) if full or ":" in name or "/" in name else ()
+
+
+def _limited(items: list[Any]) -> list[Any]:
+    if len(items) > MAX_IMAGES:
+        raise BadArchive(f"the archive has {len(items)} images, more than {MAX_IMAGES}")
+    return items
+
+
+def _normal(name: str) -> str:
+    """A name in the archive: only ever a key, never a path."""
+    return posixpath.normpath("/" + name).lstrip("/")

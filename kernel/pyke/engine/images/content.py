@@ -1,0 +1,203 @@
+"""The blobs of images: a valid OCI image layout (image-spec, image-layout.md), which skopeo and umoci read as well.
+
+    ROOT/oci/oci-layout, index.json     one descriptor for each tag, with the annotation org.opencontainers.image.ref.name
+    ROOT/oci/blobs/sha256/HEX           manifests, configurations, layers as they came (docs/decisions/0101-layer-blobs-as-they-came.md)
+    ROOT/oci/partial/                   what is being received
+
+A blob gets its name from the digest computed here, whatever was announced, and appears under it when it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pyke.engine.images.json_objects import json_object
+from pyke.engine.images.references import Digest
+from pyke.errors import NotFound
+from pyke.model import Image
+from pyke.runtime.linux import syncfs
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"  # and "+gzip", "+zstd"
+REF_NAME = "org.opencontainers.image.ref.name"
+MAX_DOCUMENT = 4 << 20  # bytes of a manifest or configuration, as registries limit them
+
+
+class Content:
+    """The layout in one directory, made when it is needed."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self._blobs = os.path.join(directory, "blobs", "sha256")
+        self._partial = os.path.join(directory, "partial")
+
+    def ensure(self) -> None:
+        """Make the layout, where it is not there."""
+        os.makedirs(self._blobs, 0o700, exist_ok=True)
+        os.makedirs(self._partial, 0o700, exist_ok=True)
+        if not os.path.exists(os.path.join(self.directory, "oci-layout")):
+            self._replace("oci-layout", {"imageLayoutVersion": "1.0.0"})
+            self.write_index(())
+
+    def path(self, digest: str) -> str:
+        """Where the blob is, or would be."""
+        return os.path.join(self._blobs, Digest(digest).hex)
+
+    def has(self, digest: str) -> bool:
+        return os.path.exists(self.path(digest))
+
+    def size(self, digest: str) -> int:
+        """Bytes of a blob; `NotFound` where it is missing."""
+        with self._known(digest):
+            return os.stat(self.path(digest)).st_size
+
+    def read(self, digest: str) -> bytes:
+        """A small blob: a manifest or a configuration."""
+        with self._known(digest), open(self.path(digest), "rb") as file:
+            return file.read(MAX_DOCUMENT)
+
+    def document(self, digest: str) -> dict[str, Any]:
+        """A blob that is a JSON object."""
+        return json_object(self.read(digest), f"the blob {digest}")
+
+    def open(self, digest: str) -> int:
+        """A descriptor of a blob, for reading."""
+        with self._known(digest):
+            return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
+
+    @contextlib.contextmanager
+    def _known(self, digest: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise NotFound(f"the blob {digest} is missing from {self.directory}", hint="pyke pull IMAGE") from None
+
+    # writing
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[Reception]:
+        """A place for blobs that are on their way; what was not kept is deleted at the end of the block."""
+        self.ensure()
+        directory = os.path.join(self._partial, secrets.token_hex(8))
+        os.mkdir(directory, 0o700)
+        try:
+            yield Reception(self, directory)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def add(self, content: bytes) -> Digest:
+        """Keep a small blob."""
+        with self.receiving() as reception:
+            return reception.keep(reception.write([content]))
+
+    def sync(self) -> None:
+        """Wait until all that was kept is on the disk."""
+        sync(self.directory)
+
+    def write_index(self, images: Iterable[Image]) -> None:
+        """Make index.json name these images: one descriptor for each tag, and one for an image without any."""
+        manifests: list[dict[str, Any]] = []
+        for image in filter(lambda image: self.has(image.manifest), images):  # one that was lost must not keep the others from being named
+            descriptor: dict[str, Any] = {"mediaType": self.media_type(image), "digest": image.manifest, "size": self.size(image.manifest)}
+            manifests += [{**descriptor, "annotations": {REF_NAME: tag}} for tag in image.tags] or [descriptor]
+        self._replace("index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+
+    def media_type(self, image: Image) -> str:
+        """What the image's manifest says it is; OCI's where it says nothing."""
+        return str(self.document(image.manifest).get("mediaType") or MANIFEST)
+
+    def collect(self, needed: set[str]) -> int:
+        """Delete every blob but the `needed` ones and return the bytes that were freed."""
+        if not os.path.isdir(self._blobs):
+            return 0
+        freed = 0
+        kept = {Digest(each).hex for each in needed}
+        for name in os.listdir(self._blobs):
+            if name not in kept:
+                path = os.path.join(self._blobs, name)
+                freed += os.stat(path).st_size
+                os.unlink(path)
+        return freed
+
+    def clear_partial(self) -> None:
+        """Delete what an engine left that died while receiving."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _replace(self, name: str, document: dict[str, Any]) -> None:
+        temporary = os.path.join(self._partial, f"{name}.{secrets.token_hex(8)}")
+        with open(temporary, "wb") as file:
+            file.write(canonical(document))
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, os.path.join(self.directory, name))
+
+
+class Reception:
+    """Blobs that arrive together. Each is written to a file of its own, and its digest computed on the way."""
+
+    def __init__(self, content: Content, directory: str) -> None:
+        self._content, self._directory = content, directory
+        self._files: dict[Digest, str] = {}
+
+    def write(self, pieces: Iterable[bytes | memoryview]) -> Digest:
+        """Write one blob and return its digest."""
+        path = os.path.join(self._directory, secrets.token_hex(8))
+        sha256 = hashlib.sha256()
+        with open(path, "xb", buffering=0) as file:
+            for piece in pieces:
+                sha256.update(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[file.write(view) or 0 :]
+        digest = Digest("sha256:" + sha256.hexdigest())
+        if digest in self._files:
+            os.unlink(path)
+        else:
+            self._files[digest] = path
+        return digest
+
+    def hold(self, digest: Digest, path: str) -> None:
+        """Count in a blob that came another way: a file elsewhere on this file system, the content of which has been checked."""
+        self._files.setdefault(digest, path)
+
+    def path(self, digest: str) -> str:
+        """Where the blob is now, kept or not."""
+        return self._files.get(Digest(digest)) or self._content.path(digest)
+
+    def read(self, digest: str) -> bytes:
+        """At most `MAX_DOCUMENT` bytes and one more, so that a document that is too long can be told."""
+        with open(self.path(digest), "rb") as file:
+            return file.read(MAX_DOCUMENT + 1)
+
+    def keep(self, digest: Digest) -> Digest:
+        """Let the blob appear in the layout; idempotent."""
+        if path := self._files.pop(digest, ""):
+            try:
+                os.rename(path, self._content.path(digest))
+            except FileNotFoundError:
+                if not self._content.has(digest):  # else somebody who fetched the same has kept it
+                    raise
+        return digest
+
+
+def sync(directory: str) -> None:
+    """Wait until all that was written to the file system of a directory is on its disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syncfs(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def canonical(document: dict[str, Any]) -> bytes:
+    """JSON that is the same for the same document."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,285 @@
+"""A process that downloads layers and unpacks them on the way, so that the engine's interpreter does not.
+
+It reads jobs from its standard input, one JSON object a line, and writes what happens to its standard output:
+
+    {"sources": [{"client": "module:Class", "home": {...}, "repository": {...}}, ...], "digest": DIGEST, "size": BYTES, "path": PATH,
+     "attempts": N, "silence": SECONDS, "diff_id": DIGEST, "limits": {...}, "storage": {"driver", "home", "layer"} or null}
+    {"cancel": true}
+
+    {"status": "Downloading", "current": BYTES}, ..., and in the end {"size": BYTES} or {"error", "message", "hint", "is_wrong"}
+
+The sources are asked in this order: mirrors, then the registry. What has come stays in the file at `path`, whatever happens, and the next
+job goes on behind it; nothing is fetched twice. The process leaves when its standard input is closed: when the engine is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import importlib
+import json
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+from pyke.archive.decompress import plain
+from pyke.archive.limits import ArchiveLimits
+from pyke.codec import from_data
+from pyke.drivers import DriverHome, LayerRequest, StorageDriver
+from pyke.engine.images.unpack import PIPE_SIZE, unpack_stream
+from pyke.errors import BadArchive, PykeError, RegistryFailed, RegistryUnavailable
+from pyke.registries import RegistryClient, Repository
+
+TELL_EVERY = 0.1  # seconds
+SLOWEST = 1024  # bytes a second
+PROGRESS = 1 << 16  # bytes: an attempt that brought so much got on
+LONGEST_PAUSE = 30.0  # seconds before another attempt, whatever a registry asks for
+
+
+class Cancelled(Exception):
+    """The engine does not want the layer any more."""
+
+
+def main() -> None:
+    """Do jobs until there are no more."""
+    jobs: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+    cancelled = threading.Event()
+    threading.Thread(target=_listen, args=(jobs, cancelled), name="listen", daemon=True).start()
+    while (job := jobs.get()) is not None:
+        tell(_answer(job, cancelled))
+    sys.stdout.close()
+    os._exit(0)  # a client's thread may still wait for the network
+
+
+def _listen(jobs: SimpleQueue[dict[str, Any] | None], cancelled: threading.Event) -> None:
+    for line in sys.stdin.buffer:
+        message = json.loads(line)
+        if "cancel" in message:
+            cancelled.set()
+        else:
+            cancelled.clear()
+            jobs.put(message)
+    cancelled.set()
+    jobs.put(None)
+
+
+def tell(message: dict[str, Any]) -> None:
+    """Let the engine know."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _answer(job: dict[str, Any], cancelled: threading.Event) -> dict[str, Any]:
+    try:
+        return {"size": fetch(job, cancelled)}
+    except Cancelled:
+        return {"error": "PykeError", "message": "context canceled", "hint": "", "is_wrong": False}
+    except PykeError as error:
+        is_wrong = isinstance(error, (BadArchive, WrongContent))
+        kind = "RegistryFailed" if isinstance(error, WrongContent) else type(error).__name__
+        return {"error": kind, "message": error.message, "hint": error.hint, "is_wrong": is_wrong}
+    except Exception as error:  # told to the engine, which reports the plugin
+        return {"error": "", "message": f"{type(error).__name__}: {error}", "hint": "", "is_wrong": False}
+
+
+class WrongContent(RegistryFailed):
+    """What came is not what the manifest says."""
+
+
+def fetch(job: dict[str, Any], cancelled: threading.Event) -> int:
+    """Download a layer, and give it to its storage driver where the job names one; returns its size there, else 0."""
+    limits = from_data(ArchiveLimits, job["limits"])
+    incoming = Incoming(job, cancelled)
+    try:
+        if job["storage"] is None:
+            _check(plain(incoming.read, limits), job["diff_id"])
+            size = 0
+        else:
+            storage = job["storage"]
+            driver: StorageDriver = _made(storage["driver"], storage["home"])
+            layer = from_data(LayerRequest, storage["layer"])
+            size = unpack_stream(driver, layer, plain(incoming.read, limits), job["diff_id"])
+    finally:
+        incoming.close()
+    return size
+
+
+def _check(pieces: Iterator[bytes], diff_id: str) -> None:
+    """The layer is there already: this copy of it must be the same."""
+    sha256 = hashlib.sha256()
+    for piece in pieces:
+        sha256.update(piece)
+    if "sha256:" + sha256.hexdigest() != diff_id:
+        raise BadArchive(f"the layer {diff_id} has the content of sha256:{sha256.hexdigest()}")
+
+
+def _made(target: str, home: dict[str, Any]) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)(from_data(DriverHome, home))
+
+
+class Incoming:
+    """A blob as a stream: what earlier attempts left in the file, then what the sources send, which goes into the file as well.
+
+    The end of the stream is told only when the digest is right; `WrongContent` otherwise.
+    """
+
+    def __init__(self, job: dict[str, Any], cancelled: threading.Event) -> None:
+        self._job, self._cancelled = job, cancelled
+        self._file = os.open(job["path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._kept = min(os.fstat(self._file).st_size, job["size"])
+        self._sha256 = hashlib.sha256()
+        self._sources = [(_made(each["client"], each["home"]), from_data(Repository, each["repository"])) for each in job["sources"]]
+        self._attempt: _Attempt | None = None
+        self._failures = 0
+        self._begun_at = 0  # the offset at which the present attempt began
+        self._told = 0.0
+        self.taken = 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`; b"" at the end."""
+        if self._cancelled.is_set():
+            raise Cancelled
+        size = min(size, self._job["size"] - self.taken)
+        if size == 0:
+            return self._finish()
+        if self.taken < self._kept:
+            data = os.pread(self._file, min(size, self._kept - self.taken), self.taken)
+        else:
+            data = self._receive(size)
+            _write(self._file, data, self.taken)
+        self._sha256.update(data)
+        self.taken += len(data)
+        self._tell_progress()
+        return data
+
+    def _finish(self) -> bytes:
+        digest = "sha256:" + self._sha256.hexdigest()
+        if digest != self._job["digest"]:
+            raise WrongContent(f"filesystem layer verification failed for digest {self._job['digest']}: it has the content of {digest}")
+        return b""
+
+    def _tell_progress(self) -> None:
+        is_whole = self.taken == self._job["size"]
+        if is_whole or time.monotonic() - self._told > TELL_EVERY:
+            self._told = time.monotonic()
+            tell({"status": "Downloading", "current": self.taken})
+        if is_whole:
+            tell({"status": "Download complete"})
+
+    def _receive(self, size: int) -> bytes:
+        """Bytes from the network, through as many attempts as that takes."""
+        while True:
+            attempt = self._attempt or self._begin()
+            if data := attempt.read(size, self._cancelled):
+                return data
+            self._ended(attempt)
+
+    def _begin(self) -> _Attempt:
+        client, repository = self._sources[0]
+        self._begun_at = self.taken
+        self._attempt = _Attempt(client, repository, self._job["digest"], self.taken, self._job["silence"])
+        return self._attempt
+
+    def _ended(self, attempt: _Attempt) -> None:
+        """An attempt ended before the blob did: try again, elsewhere, or raise why it ended."""
+        attempt.close()
+        self._attempt = None
+        error = attempt.error or RegistryUnavailable(
+            f"the registry sent {self.taken} of {self._job['size']} bytes of {self._job['digest']}"
+        )
+        self._failures = 0 if self.taken - self._begun_at >= PROGRESS else self._failures + 1
+        may_pass = isinstance(error, (RegistryUnavailable, OSError))
+        if may_pass and self._failures < self._job["attempts"]:
+            pause = max(getattr(error, "retry_after", 0.0), min(0.2 * 2**self._failures, 10.0) if self._failures else 0.0)
+            if pause <= LONGEST_PAUSE:
+                self._pause(pause)
+                return
+        if len(self._sources) == 1:
+            raise error
+        del self._sources[0]  # a mirror that cannot
+        self._failures = 0
+
+    def _pause(self, seconds: float) -> None:
+        if seconds >= 1:
+            tell({"status": f"Retrying in {seconds:.0f} second{'s' if round(seconds) != 1 else ''}"})
+        if self._cancelled.wait(seconds):
+            raise Cancelled
+
+    def close(self) -> None:
+        if self._attempt is not None:
+            self._attempt.close()
+        os.close(self._file)
+
+
+class _Attempt:
+    """One call of a client's `fetch_blob`, in a thread that writes into a pipe."""
+
+    def __init__(self, client: RegistryClient, repository: Repository, digest: str, offset: int, silence: float) -> None:
+        self.error: BaseException | None = None
+        self._silence = silence
+        self._counted, self._since = 0, time.monotonic()
+        self._read_end, self._write_end = os.pipe()
+        with contextlib.suppress(OSError):  # as large as it may be: fewer switches between the two threads
+            fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        self._is_open = True
+        call = functools.partial(client.fetch_blob, repository, digest, offset, self._write_end)
+        self._thread = threading.Thread(target=self._run, args=(call,), name="fetch", daemon=True)
+        self._thread.start()
+
+    def _run(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except BaseException as error:  # carried to the thread that reads
+            self.error = error
+        finally:
+            os.close(self._write_end)
+
+    def read(self, size: int, cancelled: threading.Event) -> bytes:
+        """The next bytes; b"" when the attempt has ended, or is given up for its slowness."""
+        while not select.select([self._read_end], [], [], 0.5)[0]:
+            if cancelled.is_set():
+                raise Cancelled
+            if self._is_too_slow():
+                return b""
+        if self._is_too_slow():
+            return b""
+        data = os.read(self._read_end, size)
+        self._counted += len(data)
+        if not data:
+            self._thread.join()
+        return data
+
+    def _is_too_slow(self) -> bool:
+        waited = time.monotonic() - self._since
+        if waited < self._silence:
+            return False
+        is_slow = self._counted < SLOWEST * waited
+        self._counted, self._since = 0, time.monotonic()
+        if is_slow and self.error is None:
+            self.error = RegistryUnavailable(f"the registry sent less than {SLOWEST} bytes a second for {waited:.0f} s")
+        return is_slow
+
+    def close(self) -> None:
+        """Let the thread end, with a broken pipe if need be; idempotent."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self._read_end)
+
+
+def _write(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(descriptor, view, offset)
+        view, offset = view[count:], offset + count
+
+
+if __name__ == "__main__":
+    main()

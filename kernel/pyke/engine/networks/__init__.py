@@ -1,0 +1,1 @@
+"""Networks, and the places of containers on them. door.py is the front door."""
