@@ -125,6 +125,5 @@ class Engine:
             with contextlib.suppress(OSError):
                 cgroups.at(self.layout.cgroup).remove()
         self.monitors.close()
-        self.networks.close()
         self.plugins.close()
         self.state.close()
