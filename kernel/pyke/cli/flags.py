@@ -193,6 +193,17 @@ class Options:
             filters.setdefault(key.strip().lower(), []).append(value.strip())
         return filters
 
+    def moment(self, name: str) -> str | None:
+        """A flag that is an instant (`--since`, `--until`), as the API takes it."""
+        if not self.text(name):
+            return None
+        from pyke.cli import timestamps
+
+        try:
+            return timestamps.api_timestamp(self.text(name))
+        except ValueError as error:
+            raise PykeError(f'invalid value for "{name}": {error}') from error
+
     def set(self, flag: Flag, text: str) -> None:
         """Take a value from the command line; UsageError if it cannot be read."""
         try:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyke.cli import streams
 from pyke.cli.client import ApiError, Client, Connection, Reply, query_string
+from pyke.cli.containers import streams
 from pyke.errors import EngineUnavailable, PykeError
 from pyke.paths import Layout
 

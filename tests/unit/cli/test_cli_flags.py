@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyke.cli import commands, container_spec
+from pyke.cli import commands
+from pyke.cli.containers import create_spec
+from pyke.cli.containers.run import RUN
 from pyke.cli.flags import BOOL, DECIMAL, INT, LIST, STRING, Command, Flag, HelpWanted, UsageError, parse
-from pyke.cli.run import RUN
 
 FLAGS = [
     Flag("detach", "d", BOOL, ""),
@@ -121,7 +122,7 @@ def test_any_words_parse_or_are_refused(words: list[str]) -> None:
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_what_follows_two_dashes_reaches_the_container_unchanged(words: list[str]) -> None:
     options = parse(RUN, ["--rm", "--", "busybox", *words])
-    assert container_spec.request(options)["Cmd"] == words
+    assert create_spec.request(options)["Cmd"] == words
 
 
 def test_every_command_of_the_table_exists_and_is_called_what_the_table_says() -> None:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyke.cli import jsontext, listing, progress, ps, tables, terminal, timestamps, units, usage
+from pyke.cli import jsontext, listing, tables, timestamps, units, usage
+from pyke.cli.containers import ps, terminal
+from pyke.cli.images import progress
 from pyke.cli.session import Session, neutralise
 from pyke.errors import PykeError
 

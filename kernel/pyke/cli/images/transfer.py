@@ -1,0 +1,102 @@
+"""`load`, `save`, `import`: images as files."""
+
+from __future__ import annotations
+
+import os
+
+from pyke.cli.containers.inside import write_download
+from pyke.cli.flags import BOOL, LIST, STRING, Command, Flag, Options
+from pyke.cli.images import progress
+from pyke.cli.images.references import split_reference
+from pyke.cli.session import STDIN
+from pyke.errors import PykeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyke.cli.session import Session
+
+CHUNK = 1024 * 1024
+
+
+def read_chunks(descriptor: int) -> Iterator[bytes]:
+    """Read a descriptor to its end."""
+    while data := os.read(descriptor, CHUNK):
+        yield data
+
+
+def _load(session: Session, options: Options) -> int:
+    path, quiet = options.text("input"), options.yes("quiet") or not os.isatty(1)
+    if not path and os.isatty(STDIN):
+        raise PykeError("requested load from stdin, but stdin is empty", hint="pyke load -i FILE")
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else STDIN
+    query = {"quiet": quiet, "platform": options.text("platform") or None}
+    reply = session.engine.open("POST", "/images/load", query, content=read_chunks(descriptor))
+    progress.show(reply.json_values(), 1)
+    return 0
+
+
+def _save(session: Session, options: Options) -> int:
+    query: dict[str, object] = {"names": options.arguments, "platform": options.text("platform") or None}
+    write_download(session, "/images/get", options.text("output"), query)
+    return 0
+
+
+def _import(session: Session, options: Options) -> int:
+    source, *reference = options.arguments
+    repository, tag = split_reference(reference[0]) if reference else ("", "")
+    query = {
+        "fromSrc": "-",
+        "repo": repository or None,
+        "tag": tag or None,
+        "message": options.text("message") or None,
+        "changes": options.texts("change"),
+        "platform": options.text("platform") or None,
+    }
+    if source.startswith(("http://", "https://")):
+        raise PykeError("importing from a URL is not supported", hint=f"curl -fsSL {source} | pyke import -")
+    descriptor = STDIN if source == "-" else os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    reply = session.engine.open("POST", "/images/create", query, content=read_chunks(descriptor))
+    progress.show(reply.json_values(), 1)
+    return 0
+
+
+_PLATFORM = Flag("platform", "", STRING, "Only this platform of an image that has several")
+
+LOAD = Command(
+    "load",
+    "",
+    "Load an image from a tar archive or STDIN",
+    _load,
+    [
+        Flag("input", "i", STRING, "Read from tar archive file, instead of STDIN"),
+        _PLATFORM,
+        Flag("quiet", "q", BOOL, "Suppress the load output"),
+    ],
+    examples=("pyke load -i busybox.tar", "ssh host docker save busybox | pyke load"),
+)
+SAVE = Command(
+    "save",
+    "IMAGE [IMAGE...]",
+    "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    _save,
+    [Flag("output", "o", STRING, "Write to a file, instead of STDOUT"), _PLATFORM],
+    minimum=1,
+    maximum=None,
+    examples=("pyke save -o busybox.tar busybox",),
+)
+IMPORT = Command(
+    "import",
+    "FILE|- [REPOSITORY[:TAG]]",
+    "Import the contents from a tarball to create a filesystem image",
+    _import,
+    [
+        Flag("change", "c", LIST, "Apply Dockerfile instruction to the created image"),
+        Flag("message", "m", STRING, "Set commit message for imported image"),
+        Flag("platform", "", STRING, "Set platform if server is multi-platform capable"),
+    ],
+    minimum=1,
+    maximum=2,
+    examples=("pyke export web | pyke import -c 'CMD [\"sh\"]' - web:flat",),
+)

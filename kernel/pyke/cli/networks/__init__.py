@@ -1,0 +1,1 @@
+"""`pyke network ...`"""

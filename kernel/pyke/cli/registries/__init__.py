@@ -1,0 +1,1 @@
+"""What is asked of registries beside pull and push: login, search, manifests."""

@@ -1,0 +1,1 @@
+"""What concerns all kinds of objects, and pyke itself: inspect, prune, events, df, info."""
