@@ -169,7 +169,7 @@ LINES = [
     Line("run --rm busybox true, none", run_none, "podman", 0.5, 0.3, 15),
     Line("exec C true", execute, "docker", 0.5, 0.3, 15),
     Line("ps", list_containers, "docker", 1.2, 0.9, 25),
-    Line("40 x run -d, 8 at a time", forty, "docker", 0.25, 0.12, 3),
+    Line("40 x run -d, 8 at a time", forty, "docker", 0.25, 0.12, 15),
     Line("load, 5 layers, 64 MB, 4,000 files", load, "docker", 0.35, 0.22, 5),
     Line("256 MB to stdout, lines of 100 bytes", print_long_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
     Line("8 MB to stdout, lines of one letter", print_short_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
