@@ -107,6 +107,7 @@ class LayerRequest:
     parent: str = ""
     max_bytes: int = 0  # unpacked; 0: no limit
     max_entries: int = 0
+    durable: bool = False  # whether it must be on the disk before it is there
 
 
 class StorageDriver(ABC):
@@ -127,8 +128,9 @@ class StorageDriver(ABC):
         """Store a layer from the descriptor `stream`, a plain tar, and return its size in bytes on disk.
 
         Reads `stream` to its end (the engine checks the digest of what was read, and calls `remove_layer` if it is wrong). Atomic: after
-        a crash of the engine at any moment `has_layer` says False, or everything is there. It need not sync: the engine syncs the file
-        system of `home.directory`, and has `reconcile` remove a layer that may have lost content with the machine's power. Present
+        a crash of the engine at any moment `has_layer` says False, or everything is there. It syncs only where the layer is to be
+        `durable`: else the engine syncs the file system of `home.directory` later, and has `reconcile` remove a layer that may have
+        lost content with the machine's power. Present
         already: read and ignored. Hostile archives raise `BadArchive` and leave nothing.
         """
 

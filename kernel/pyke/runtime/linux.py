@@ -85,6 +85,8 @@ TIOCSPTLCK = 0x80045431 if os.uname().machine.startswith("ppc") else 0x40045431
 TMPFS_MAGIC = 0x01021994
 
 # Numbers from 424 on are the same on every architecture.
+SYNC_FILE_RANGE_WRITE = 2
+
 SYS_CLONE3 = 435
 SYS_CLOSE_RANGE = 436
 SYS_FSCONFIG = 431
@@ -110,6 +112,7 @@ for _call in (libc.syscall, _locked_libc.syscall):
 libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 libc.syncfs.argtypes = (ctypes.c_int,)
 libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
 libc.unshare.argtypes = (ctypes.c_int,)
@@ -302,6 +305,11 @@ def syncfs(fd: int) -> None:
     """Wait until everything written to the file system that `fd` lies on is on its disk."""
     if libc.syncfs(fd) < 0:
         raise oserror("syncfs")
+
+
+def begin_write_back(fd: int, offset: int, size: int) -> None:
+    """Have a range of a file written to its disk, without waiting for it; where that cannot be (ESPIPE, ENOSYS), nothing happens."""
+    libc.sync_file_range(fd, offset, size, SYNC_FILE_RANGE_WRITE)
 
 
 # --- eBPF ----------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Stack:
     def chain_ids(self) -> list[str]:
         return chain([digest(each) for each in self.archives])
 
-    def add(self, tree: Tree | bytes, **limits: int) -> int:
+    def add(self, tree: Tree | bytes, max_bytes: int = 0, max_entries: int = 0) -> int:
         """Put a layer on top, from files or from the bytes of an archive."""
         archive = tree if isinstance(tree, bytes) else layer(tree)
         self.archives.append(archive)
@@ -55,7 +55,7 @@ class Stack:
         with tempfile.TemporaryFile() as file:
             file.write(archive)
             file.seek(0)
-            return self.driver.add_layer(LayerRequest(self.chain_ids[-1], parent, **limits), file.fileno())
+            return self.driver.add_layer(LayerRequest(self.chain_ids[-1], parent, max_bytes, max_entries), file.fileno())
 
     def prepare(self) -> tuple[str, RootFilesystem]:
         """A snapshot over all layers."""

@@ -20,9 +20,9 @@ from typing import Any
 
 from pyke.engine.images.json_objects import json_object
 from pyke.engine.images.references import Digest
+from pyke.engine.images.written import Written, sync_directory, sync_file
 from pyke.errors import NotFound
 from pyke.model import Image
-from pyke.runtime.linux import syncfs
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -97,11 +97,13 @@ class Content:
     def add(self, content: bytes) -> Digest:
         """Keep a small blob."""
         with self.receiving() as reception:
-            return reception.keep(reception.write([content]))
+            digest = reception.write([content])
+            reception.sync([digest])
+            return reception.keep(digest)
 
-    def sync(self) -> None:
-        """Wait until all that was kept is on the disk."""
-        sync(self.directory)
+    def sync_names(self) -> None:
+        """Wait until the names of all that was kept are on the disk."""
+        sync_directory(self._blobs)
 
     def write_index(self, images: Iterable[Image]) -> None:
         """Make index.json name these images: one descriptor for each tag, and one for an image without any."""
@@ -147,26 +149,36 @@ class Reception:
     def __init__(self, content: Content, directory: str) -> None:
         self._content, self._directory = content, directory
         self._files: dict[Digest, str] = {}
+        self._unsynced: dict[Digest, str] = {}
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> Digest:
-        """Write one blob and return its digest."""
+        """Write one blob and return its digest. It may not be on the disk before `sync`, but is on its way."""
         path = os.path.join(self._directory, secrets.token_hex(8))
         sha256 = hashlib.sha256()
         with open(path, "xb", buffering=0) as file:
+            written = Written(file.fileno())
             for piece in pieces:
                 sha256.update(piece)
                 view = memoryview(piece)
                 while view:
                     view = view[file.write(view) or 0 :]
+                written.grow(len(piece))
+            written.begin()
         digest = Digest("sha256:" + sha256.hexdigest())
         if digest in self._files:
             os.unlink(path)
         else:
-            self._files[digest] = path
+            self._files[digest] = self._unsynced[digest] = path
         return digest
 
+    def sync(self, digests: Iterable[Digest]) -> None:
+        """Wait until these blobs are on the disk."""
+        for digest in digests:
+            if path := self._unsynced.pop(digest, ""):
+                sync_file(path)
+
     def hold(self, digest: Digest, path: str) -> None:
-        """Count in a blob that came another way: a file elsewhere on this file system, the content of which has been checked."""
+        """Count in a blob that came another way: a file elsewhere on this file system, checked and on the disk."""
         self._files.setdefault(digest, path)
 
     def path(self, digest: str) -> str:
@@ -179,7 +191,7 @@ class Reception:
             return file.read(MAX_DOCUMENT + 1)
 
     def keep(self, digest: Digest) -> Digest:
-        """Let the blob appear in the layout; idempotent."""
+        """Let the blob, which was synced, appear in the layout; idempotent."""
         if path := self._files.pop(digest, ""):
             try:
                 os.rename(path, self._content.path(digest))
@@ -187,15 +199,6 @@ class Reception:
                 if not self._content.has(digest):  # else somebody who fetched the same has kept it
                     raise
         return digest
-
-
-def sync(directory: str) -> None:
-    """Wait until all that was written to the file system of a directory is on its disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        syncfs(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def canonical(document: dict[str, Any]) -> bytes:

@@ -44,7 +44,7 @@ class Images:
         self.layers = Layers(engine)
         self.downloads = Downloads(engine, os.path.join(engine.layout.content, "downloads"))
         self.blobs = Pins()  # that a pull is about to need
-        self.unsynced = Unsynced(engine.state, self._sync)
+        self.unsynced = Unsynced(engine.state, self.layers.sync)
         self.lock = threading.RLock()  # held while records, names, blobs and layers have to agree; never while bytes are received
 
     @functools.cached_property
@@ -135,16 +135,22 @@ class Images:
             return image
 
     def adopt(self, image: Image, reception: Reception, names: Sequence[Reference], *, source: str) -> Image:
-        """Let a received image appear: its blobs, its record, its names. Its layers are in the storage driver, and pinned."""
+        """Let a received image appear: its blobs, its record, its names. Its layers are in the storage driver, and pinned.
+
+        What is listed is on the disk: blobs with their content and their names before the record, which notes the unpacked layers.
+        """
+        blobs = [Digest(each) for each in (image.id, image.manifest, *(layer.blob for layer in image.layers))]
+        reception.sync(blobs)
         with self.lock:
-            for digest in (image.id, image.manifest, *(layer.blob for layer in image.layers)):
-                reception.keep(Digest(digest))
+            for blob in blobs:
+                reception.keep(blob)
+            self.content.sync_names()
             known = self._engine.state.images.get(image.id)
             if known is not None:
                 image = replace(image, tags=known.tags, repo_digests=known.repo_digests, parent=known.parent or image.parent)
             with self._engine.state.transaction():
                 self._engine.state.images.put(image)
-                self.unsynced.note(image.id)
+                self.unsynced.note(layer.chain_id for layer in image.layers)
             for name in names:
                 image = self._name(image, name)
             self.write_index()
@@ -241,29 +247,26 @@ class Images:
             self.content.clear_partial()
             self.downloads.clear(self._engine.settings.registries.keep_partial)
             self.content.ensure()
-            self._forget_lost()
             image_removal.collect_removed(self._engine)
             image_removal.collect_blobs(self._engine)
             self.write_index()
+            lost = self.unsynced.lost()
             for driver in self._engine.plugins.names("storage"):
-                self._reconcile(driver)
+                self._reconcile(driver, lost)
+            self._remake(lost)
+            self.unsynced.settle()
 
-    def _forget_lost(self) -> None:
-        lost = self.unsynced.lost()
-        for id in lost:
-            self._engine.state.images.delete(id)
-        self.unsynced.forget(lost)
-        self.unsynced.settle()
-
-    def _sync(self) -> None:
-        self.content.sync()
-        for driver in self._engine.plugins.names("storage"):
-            with contextlib.suppress(PykeError):  # a broken plugin keeps no layers that are worth waiting for
-                self.layers.sync(driver)
-
-    def _reconcile(self, driver: str) -> None:
+    def _reconcile(self, driver: str, lost: set[str]) -> None:
         containers = [each.id for each in self._engine.state.containers.all() if each.storage_driver == driver]
-        self._engine.plugins.call("storage", driver, "reconcile", sorted(self.layers.needed()), containers)
+        self._engine.plugins.call("storage", driver, "reconcile", sorted(self.layers.needed() - lost), containers)
+
+    def _remake(self, lost: set[str]) -> None:
+        """Unpack again what containers stand on and the machine's power may have taken; other images wait until somebody uses them."""
+        for image in self._engine.state.images.all() if lost else ():
+            if any(layer.chain_id in lost for layer in image.layers) and image_removal.users_of(self._engine, image):
+                with contextlib.suppress(PykeError):  # whoever starts one of them is told
+                    self.layers.add_missing(image, self.content, self.storage_driver)
+        self.unsynced.forget(lost)
 
 
 def _asked(ref: str) -> str:

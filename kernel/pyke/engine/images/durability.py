@@ -1,8 +1,10 @@
-"""Content that is written but may not be on the disk yet: known by name, so that nobody waits for the disk and a loss of power is noticed.
+"""What of an image is on the disk: its blobs before it is listed, its unpacked layers a little later.
 
-Syncing 700 MB takes a disk longer than unpacking them, and Docker does not sync at all. An image is recorded at once, in one transaction
-with a note of the machine's boot; a thread syncs and deletes the note. A crash of the engine loses nothing, since the kernel keeps what was
-written. A note of another boot means that power was lost in between: that image is forgotten, and what it left is deleted.
+Blobs are written to the disk while they come (written.py), and synced before the image is recorded. The trees that were unpacked from
+them are more to write, in thousands of files, and can be made again: an image is recorded in one transaction with a note of its layers and
+of the machine's boot, and a thread syncs and deletes the note. A crash of the engine loses nothing, since the kernel keeps what was
+written. Layers in a note of another boot may have lost content with the machine's power: they are deleted, and unpacked again from
+their blobs. See docs/decisions/0102-blobs-are-durable-before-an-image-is-listed.md
 """
 
 from __future__ import annotations
@@ -11,43 +13,51 @@ import contextlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pyke.engine.state import State
 from pyke.errors import PykeError
 
-FACT = "images-unsynced"
+FACT = "layers-unsynced"
+DELAY = 20.0  # seconds: most is written by then, and whoever starts a container after a pull does not wait for the disk
 
 
 class Unsynced:
-    """The IDs of images whose content is on its way to the disk."""
+    """The chain IDs of layers that are unpacked but may not be on the disk. `delay` is how long a sync waits for others, in seconds."""
 
-    def __init__(self, state: State, sync: Callable[[], None]) -> None:
-        self._state, self._sync = state, sync
+    def __init__(self, state: State, sync: Callable[[], None], delay: float = DELAY) -> None:
+        self._state, self._sync, self._delay = state, sync, delay
         self._lock = threading.Lock()
+        self._is_waiting = False
 
-    def note(self, id: str) -> None:
-        """Remember an image; to be called in the transaction that records it."""
+    def note(self, chain_ids: Iterable[str]) -> None:
+        """Remember layers; to be called in the transaction that records their image."""
         with self._state.transaction():
-            self._write({**self._read(), id: _boot()})
+            self._write({**self._read(), **dict.fromkeys(chain_ids, _boot())})
 
     def settle(self) -> None:
-        """Sync in the background, and forget those that were noted before."""
-        threading.Thread(target=self._settle, args=(set(self._read()),), name="sync", daemon=True).start()
+        """Sync in the background, soon, and forget those that were noted before."""
+        with self._lock:
+            if not self._is_waiting and self._read():
+                self._is_waiting = True
+                threading.Thread(target=self._settle, name="sync", daemon=True).start()
 
     def lost(self) -> set[str]:
-        """The images that may have lost content: noted in another boot of the machine."""
-        return {id for id, boot in self._read().items() if boot != _boot()}
+        """The layers that may have lost content: noted in another boot of the machine."""
+        return {chain_id for chain_id, boot in self._read().items() if boot != _boot()}
 
-    def forget(self, ids: set[str]) -> None:
+    def forget(self, chain_ids: set[str]) -> None:
         with self._state.transaction():
-            self._write({id: boot for id, boot in self._read().items() if id not in ids})
+            self._write({chain_id: boot for chain_id, boot in self._read().items() if chain_id not in chain_ids})
 
-    def _settle(self, ids: set[str]) -> None:
-        with self._lock:  # one sync at a time: a second one would only wait for the first
-            self._sync()
+    def _settle(self) -> None:
+        threading.Event().wait(self._delay)
         with contextlib.suppress(sqlite3.ProgrammingError, PykeError):  # closed: the engine left meanwhile, and the next one settles
-            self.forget(ids)
+            with self._lock:
+                self._is_waiting = False
+                noted = set(self._read())
+            self._sync()
+            self.forget(noted)
 
     def _read(self) -> dict[str, str]:
         notes: dict[str, str] = json.loads(self._state.fact(FACT) or "{}")

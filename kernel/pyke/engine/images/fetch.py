@@ -34,6 +34,7 @@ from pyke.archive.limits import ArchiveLimits
 from pyke.codec import from_data
 from pyke.drivers import DriverHome, LayerRequest, StorageDriver
 from pyke.engine.images.unpack import PIPE_SIZE, unpack_stream
+from pyke.engine.images.written import Written
 from pyke.errors import BadArchive, PykeError, RegistryFailed, RegistryUnavailable
 from pyke.registries import RegistryClient, Repository
 
@@ -106,6 +107,7 @@ def fetch(job: dict[str, Any], cancelled: threading.Event) -> int:
             driver: StorageDriver = _made(storage["driver"], storage["home"])
             layer = from_data(LayerRequest, storage["layer"])
             size = unpack_stream(driver, layer, plain(incoming.read, limits), job["diff_id"])
+        incoming.sync()
     finally:
         incoming.close()
     return size
@@ -135,6 +137,7 @@ class Incoming:
         self._job, self._cancelled = job, cancelled
         self._file = os.open(job["path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._kept = min(os.fstat(self._file).st_size, job["size"])
+        self._written = Written(self._file)
         self._sha256 = hashlib.sha256()
         self._sources = [(_made(each["client"], each["home"]), from_data(Repository, each["repository"])) for each in job["sources"]]
         self._attempt: _Attempt | None = None
@@ -157,6 +160,7 @@ class Incoming:
             _write(self._file, data, self.taken)
         self._sha256.update(data)
         self.taken += len(data)
+        self._written.grow(len(data))
         self._tell_progress()
         return data
 
@@ -212,6 +216,10 @@ class Incoming:
             tell({"status": f"Retrying in {seconds:.0f} second{'s' if round(seconds) != 1 else ''}"})
         if self._cancelled.wait(seconds):
             raise Cancelled
+
+    def sync(self) -> None:
+        """Wait until the blob is on the disk: an image with it may be listed from then on."""
+        os.fdatasync(self._file)
 
     def close(self) -> None:
         if self._attempt is not None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pyke import errors
 from pyke.codec import to_data
 from pyke.drivers import LayerRequest
-from pyke.engine.images.content import sync
 from pyke.engine.images.pins import Pins
+from pyke.engine.images.written import sync_file_system
 from pyke.errors import PluginFailed, PluginTimeout, PykeError
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ class Layers:
         return {layer.chain_id: layer.size for image in self._engine.state.images.all() for layer in image.layers}
 
     def storage_job(self, chain_id: str, parent: str, driver: str) -> dict[str, Any]:
-        """What a worker process has to know to store a layer."""
+        """What a worker process has to know to store a layer. One that a listed image lacks has to be on the disk before it is there."""
         instance = self._engine.plugins.driver("storage", driver)
         limits = self._engine.settings.archives.limits()
-        request = LayerRequest(chain_id, parent, limits.max_bytes, limits.max_entries)
+        request = LayerRequest(chain_id, parent, limits.max_bytes, limits.max_entries, durable=chain_id in self.known())
         target = f"{type(instance).__module__}:{type(instance).__qualname__}"
         return {"driver": target, "home": to_data(instance.home), "layer": to_data(request)}
 
@@ -94,7 +94,10 @@ class Layers:
         return effort.sizes
 
     def add_missing(self, image: Image, content: Content, driver: str) -> None:
-        """Unpack an image's layers from its blobs where the storage driver does not have them: it came when another one was used."""
+        """Unpack an image's layers from its blobs where the storage driver does not have them.
+
+        It came when another one was used, or the machine's power has taken them (durability.py).
+        """
         if not image.layers or self._engine.plugins.call("storage", driver, "has_layer", image.chain_id):
             return
         parents = ["", *(layer.chain_id for layer in image.layers)]
@@ -103,13 +106,14 @@ class Layers:
             for layer, parent in zip(image.layers, parents, strict=False)
         ]
         self.add(wanted, driver)
-        self.sync(driver)
 
-    def sync(self, driver: str) -> None:
-        """Wait until a storage driver's layers are on the disk."""
-        directory = self._engine.plugins.driver("storage", driver).home.directory
-        if os.path.isdir(directory):
-            sync(directory)
+    def sync(self) -> None:
+        """Wait until the layers of all storage drivers are on the disk."""
+        for driver in self._engine.plugins.names("storage"):
+            with contextlib.suppress(PykeError):  # a broken plugin keeps no layers that are worth waiting for
+                home = self._engine.plugins.driver("storage", driver).home.directory
+                if os.path.isdir(home):
+                    sync_file_system(home)
 
 
 class _Effort:

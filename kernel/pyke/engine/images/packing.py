@@ -39,6 +39,7 @@ def packed(engine: Engine, image: Image) -> Image:
 def _adopted(engine: Engine, id: str, layers: tuple[Layer, ...], reception: Reception) -> Image:
     """Let the image stand on other blobs."""
     images = engine.images
+    reception.sync([Digest(layer.blob) for layer in layers])
     with images.lock:
         known = engine.state.images.get(id)
         if known is None:
@@ -46,7 +47,8 @@ def _adopted(engine: Engine, id: str, layers: tuple[Layer, ...], reception: Rece
         for layer in layers:
             reception.keep(Digest(layer.blob))
         packed = replace(known, layers=layers)
-        manifest = reception.keep(reception.write([_manifest(images.content, packed)]))
+        manifest = images.content.add(_manifest(images.content, packed))
+        images.content.sync_names()
         packed = replace(packed, manifest=manifest)
         engine.state.images.put(packed)
         images.write_index()

@@ -57,7 +57,7 @@ def remove(engine: Engine, image: Image, ref: str, *, force: bool, prune_parents
 
 def _untag(engine: Engine, image: Image, ref: str, force: bool) -> list[Removal]:
     """Take the name `ref` from the image."""
-    users = _users(engine, image)
+    users = users_of(engine, image)
     if users and len(image.tags) <= 1 and not force:
         using = f"container {users[0].short_id} is using its referenced image {Digest(image.id).short}"
         raise Conflict(f'conflict: unable to remove repository reference "{ref}" (must force) - {using}', hint=f"pyke rm {users[0].name}")
@@ -94,7 +94,7 @@ def _delete(engine: Engine, image: Image, *, force: bool, prune_parents: bool, i
         return []  # it has lost its name, and lives on for the sake of its containers
     _refuse(engine, image, obstacles)
     removals = [_take_name(engine, image, name) for name in image.tags]
-    if _users(engine, image):
+    if users_of(engine, image):
         engine.state.images.put(replace(engine.images.get(image.id), removed=True, tags=(), repo_digests=()))
     else:
         engine.state.images.delete(image.id)
@@ -108,7 +108,7 @@ def _delete(engine: Engine, image: Image, *, force: bool, prune_parents: bool, i
 
 
 def _obstacles(engine: Engine, image: Image, force: bool, *, names_matter: bool) -> list[_Obstacle]:
-    users = _users(engine, image)
+    users = users_of(engine, image)
     found = []
     if any(other.parent == image.id for other in engine.images.all()):
         found.append(_Obstacle("image has dependent child images", is_hard=True))
@@ -135,7 +135,8 @@ def _refuse(engine: Engine, image: Image, obstacles: Sequence[_Obstacle]) -> Non
         raise Conflict(f"conflict: unable to delete {Digest(image.id).short} ({means}) - {first.reason}", hint=hint)
 
 
-def _users(engine: Engine, image: Image) -> list[Container]:
+def users_of(engine: Engine, image: Image) -> list[Container]:
+    """The containers that were made from an image."""
     return [container for container in engine.state.containers.all() if container.image_id == image.id]
 
 
@@ -178,7 +179,7 @@ def _bytes_kept(engine: Engine) -> int:
 def collect_removed(engine: Engine) -> None:
     """Let go of images that were removed by force, once the last container that stands on them is gone."""
     for image in engine.state.images.all():
-        if image.removed and not _users(engine, image):
+        if image.removed and not users_of(engine, image):
             engine.state.images.delete(image.id)
             _collect_layers(engine, image)
 

@@ -7,7 +7,7 @@
     HOME/empty/             the bottom of every stack that would otherwise be too short for overlayfs
 
 What is listed was renamed into its place when it was whole, so a crash of the engine leaves only staging and trash behind. The engine
-syncs, and knows after a loss of power which layers to remove.
+syncs, unless it asks for a durable layer, and knows after a loss of power which layers to remove.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pyke.api import (
     StorageDriver,
     extract,
     size_of,
+    syncfs,
 )
 from pyke_storage_overlay.trash import Trash
 
@@ -219,6 +220,8 @@ def _unpack(layer: LayerRequest, source: Source, staged: str) -> int:
         size = extract(source, root, limits=limits, overlay=True).size
         _write(os.path.join(staged, "parent"), layer.parent)
         _write(os.path.join(staged, "size"), str(size))
+        if layer.durable:
+            syncfs(root)
     finally:
         os.close(root)
     return size
