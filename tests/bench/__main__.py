@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.bench import images
 from tests.bench.engines import Engine, Failed, Pyke, started
 from tests.bench.measures import CROWD, LINES, Line, Measure, crowd, run_bridge, run_none, start_engine
 
@@ -31,6 +33,8 @@ CROWDED = [
     ("start of the engine", start_engine, (2.0, 1.2)),
 ]
 CROWD_ROUNDS = 25
+IMAGE_ROUNDS = 5
+CPU_MARGIN = 1.5  # time of processors is not what a user waits for: it is shown to tell a busy machine from a slow engine
 
 
 def main() -> int:
@@ -47,6 +51,8 @@ def main() -> int:
             kept = [_line(line, engines, arguments.rounds) for line in LINES if _wanted(line.work, arguments.only)]
             if _wanted(CROWD, arguments.only) and "pyke" in engines:
                 kept += _crowded(directory, engines["pyke"], arguments.rounds or CROWD_ROUNDS)
+        if any(_wanted(work.title, arguments.only) for work in images.WORKS):
+            kept += _images(directory / "images", arguments)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     sys.stderr.write(f"measured in {time.monotonic() - begun:.0f} s\n")
@@ -98,6 +104,32 @@ def _crowded(directory: Path, empty: Engine, rounds: int) -> list[bool]:
         crowded.run("load", "-i", str(directory / ARCHIVE))
         crowd(crowded)
         return [_beside(work, measure, budget, crowded, empty, rounds) for work, measure, budget in CROWDED]
+
+
+def _images(directory: Path, arguments: argparse.Namespace) -> list[bool]:
+    """Large images: engines of their own, which reach a registry on this machine's loopback."""
+    directory.mkdir()
+    works = [work for work in images.WORKS if _wanted(work.title, arguments.only)]
+    costs = {work.name: {name: images.Cost() for name in arguments.engines.split(",")} for work in works}
+    with started(directory, arguments.engines.split(","), share_network=True) as engines, images.rounds(directory / "rounds") as next_round:
+        for engine in engines.values():
+            engine.run("ps")
+        for _ in range(arguments.rounds or IMAGE_ROUNDS):
+            of = next_round()
+            for work, (name, engine) in itertools.product(works, engines.items()):
+                images.measure(work, of, engine, costs[work.name][name])
+    return [kept for work in works for kept in _costs(work, costs[work.name])]
+
+
+def _costs(work: images.Work, costs: dict[str, images.Cost]) -> list[bool]:
+    wall, cpu = images.medians(costs, lambda cost: cost.wall), images.medians(costs, lambda cost: cost.cpu)
+    memory = images.medians(costs, lambda cost: cost.memory)
+    memory = {name: memory[name] for name in memory if name != "podman"} | {images.ALLOWED: float(images.MOST_MEMORY)}
+    return [
+        _print(work.title, wall, images.BETTER, work.budget, work.goal, "ms"),
+        _print(f"processors' time of that {work.name}", cpu, images.BETTER, work.budget * CPU_MARGIN, work.goal, "ms"),
+        _print(f"most memory of that {work.name}", memory, images.ALLOWED, 1.0, 0.7, "MB"),
+    ]
 
 
 def _beside(work: str, measure: Measure, budget: tuple[float, float], crowded: Engine, empty: Engine, rounds: int) -> bool:

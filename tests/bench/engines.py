@@ -25,6 +25,7 @@ class Engine:
     """A competitor: its name, the words in front of every command, and the processes that are there while nothing runs."""
 
     name = ""
+    insecure: tuple[str, ...] = ()  # what says that a registry on loopback speaks plain HTTP, where that is not known
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -52,6 +53,10 @@ class Engine:
         """The processes that are there while no container runs."""
         return []
 
+    def local(self, name: str) -> str:
+        """What the engine calls an image that was loaded under a name without a registry."""
+        return name
+
     def monitor_of(self, container: str) -> int:
         """The process that keeps a container: the parent of its first process."""
         pid = int(self.run("inspect", "--format", "{{.State.Pid}}", container))
@@ -73,13 +78,13 @@ class Engine:
 class Pyke(Engine):
     name = "pyke"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, shares_network: bool = True) -> None:
         super().__init__(directory)
         self.engine = TestEngine(directory / "pyke")
         self.prefix = self.engine.argv()
 
     def resident(self) -> list[int]:
-        return [self.engine.engine_pid(), self.engine.spawner_pid()]
+        return [pid for pid in (self.engine.engine_pid(), self.engine.spawner_pid()) if pid]
 
     def stop(self) -> None:
         self.engine.stop()
@@ -91,11 +96,12 @@ class Pyke(Engine):
 
 
 class Docker(Engine):
-    """A dockerd in a network namespace of its own: its bridge and its iptables rules never meet the machine's."""
+    """A dockerd in a network namespace of its own: its bridge and its iptables rules never meet the machine's. One that `shares_network`
+    has neither, and reaches a registry on the machine's loopback."""
 
     name = "docker"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, shares_network: bool = False) -> None:
         super().__init__(directory)
         self.home = directory / "docker"
         self.home.mkdir()
@@ -103,8 +109,8 @@ class Docker(Engine):
         self.prefix = [shutil.which("docker", path="/usr/bin") or "docker", "-H", socket]
         paths = ["--data-root", f"{self.home}/root", "--exec-root", f"{self.home}/exec", "-H", socket, "-p", f"{self.home}/pid"]
         log = open(self.home / "log", "wb")
-        script = 'ip link set lo up; exec dockerd "$@"'
-        command = ["unshare", "--net", "sh", "-c", script, "dockerd", *paths]
+        apart = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec dockerd "$@"', "dockerd"]
+        command = ["dockerd", "--bridge=none", "--iptables=false", *paths] if shares_network else [*apart, *paths]
         self.daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # a Ctrl-C is ours alone
         self._wait()
 
@@ -129,11 +135,13 @@ class Docker(Engine):
 
 
 class Podman(Engine):
-    """podman with roots of its own, in a network namespace of its own (whose nsenter costs it a millisecond or two)."""
+    """podman with roots of its own, in a network namespace of its own (whose nsenter costs it a millisecond or two) or, where it
+    `shares_network`, in the machine's."""
 
     name = "podman"
+    insecure = ("--tls-verify=false",)
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, shares_network: bool = False) -> None:
         super().__init__(directory)
         self.home = directory / "podman"
         command = ["unshare", "--net", "sh", "-c", HOLD]
@@ -147,7 +155,10 @@ class Podman(Engine):
         is_hybrid = Path("/sys/fs/cgroup/unified").exists()  # crun, its default, refuses those
         runtime = ["--runtime", "runc"] if is_hybrid else []
         roots = [*runtime, "--root", f"{self.home}/root", "--runroot", f"{self.home}/run", "--cgroup-manager", "cgroupfs"]
-        self.prefix = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "podman", *roots]
+        self.prefix = ["podman", *roots] if shares_network else ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net", "podman", *roots]
+
+    def local(self, name: str) -> str:
+        return f"localhost/{name}"
 
     def close(self) -> None:
         self.remove_all()
@@ -164,15 +175,15 @@ def _mounts_below(directory: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def started(directory: Path, names: list[str]) -> Iterator[dict[str, Engine]]:
+def started(directory: Path, names: list[str], *, share_network: bool = False) -> Iterator[dict[str, Engine]]:
     """The engines of these names that are installed, by name; ended when the block ends."""
     programs = {"pyke": "pyke", "docker": "dockerd", "podman": "podman"}
-    kinds: dict[str, type[Engine]] = {"pyke": Pyke, "docker": Docker, "podman": Podman}
+    kinds: dict[str, type[Pyke | Docker | Podman]] = {"pyke": Pyke, "docker": Docker, "podman": Podman}
     os.environ.pop("DOCKER_HOST", None)
     with contextlib.ExitStack() as stack:
         found: dict[str, Engine] = {}
         for name in names:
             if name == "pyke" or shutil.which(programs[name]):
-                found[name] = kinds[name](directory)
+                found[name] = kinds[name](directory, shares_network=share_network)
                 stack.callback(found[name].close)
         yield found
