@@ -23,7 +23,7 @@ MAXIMUM_HEAD = 64 * 1024
 MAXIMUM_BODY = 256 * 1024 * 1024
 CHUNK = 64 * 1024
 ATTEMPTS = 3  # an engine may be killed in the moment of a request, the next one hardly
-REPEATABLE = ("/wait", "/attach", "/resize")  # the ends of paths to which a POST does no harm when it is done twice
+REPEATABLE = ("/wait", "/attach", "/resize", "/exec")  # the ends of paths to which a POST does no harm when it is done twice
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:")
 
 

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import os
 
-from pyke.cli.client import quote
+from pyke.cli.client import ATTEMPTS, ApiError, quote
 from pyke.cli.containers import streams, terminal
 from pyke.cli.containers.attached import require_terminal
 from pyke.cli.files import environment
 from pyke.cli.flags import BOOL, LIST, STRING, Command, Flag, Options
 from pyke.cli.session import STDIN, STDOUT
-from pyke.errors import PykeError
+from pyke.errors import EngineUnavailable, PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyke.cli.client import Client, Connection
     from pyke.cli.session import Session
+
+NOT_FOUND = 404
 
 
 def _exec(session: Session, options: Options) -> int:
     detached, tty, interactive = options.yes("detach"), options.yes("tty"), options.yes("interactive") and not options.yes("detach")
     require_terminal(stdin=interactive, tty=tty)
     container, *command = options.arguments
-    created = session.engine.post(f"/containers/{quote(container)}/exec", body=_request(options, command, interactive))
-    path = f"/exec/{created['Id']}"
+    start = {"Detach": detached, "Tty": tty}
+    path, connection = _started(session.engine, f"/containers/{quote(container)}/exec", _request(options, command, interactive), start)
     if detached:
-        session.engine.post(f"{path}/start", body={"Detach": True, "Tty": tty})
+        connection.close()
         return 0
-    connection = session.engine.hijack(f"{path}/start", body={"Detach": False, "Tty": tty})
     if tty and os.isatty(STDOUT):
         _follow_window(session, path)
     with terminal.Raw(STDIN, wanted=tty and interactive):
@@ -44,6 +46,29 @@ def _exec(session: Session, options: Options) -> int:
     if pump.was_left:
         raise PykeError("read escape sequence")
     return int(session.engine.get(f"{path}/json").get("ExitCode") or 0)
+
+
+def _started(engine: Client, path: str, request: dict[str, Any], start: dict[str, Any]) -> tuple[str, Connection]:
+    """Have a command created and started: its path, and the connection to it.
+
+    One that was not started yet is lost with its engine. The next engine knows whether it was.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        created = f"/exec/{engine.post(path, body=request)['Id']}"
+        try:
+            return created, engine.hijack(f"{created}/start", body=start)
+        except (ApiError, EngineUnavailable):
+            if attempt == ATTEMPTS or _is_known(engine, created):
+                raise
+    raise AssertionError("the last attempt raises another error")
+
+
+def _is_known(engine: Client, path: str) -> bool:
+    try:
+        engine.get(f"{path}/json")
+    except ApiError as error:
+        return error.status != NOT_FOUND
+    return True
 
 
 def _request(options: Options, command: list[str], interactive: bool) -> dict[str, Any]:

@@ -24,8 +24,12 @@ def _logs(session: Session, options: Options) -> int:
         "until": options.moment("until"),
     }
     tty = session.engine.get(f"{path}/json")["Config"]["Tty"]
-    reply = session.engine.open("GET", f"{path}/logs", query)
-    streams.copy_out(reply.chunks(), framed=not tty)
+    if options.yes("follow"):
+        from pyke.cli import follow
+
+        follow.copy_log(session.engine, f"{path}/logs", query, framed=not tty)
+    else:
+        streams.copy_out(session.engine.open("GET", f"{path}/logs", query).chunks(), framed=not tty)
     return 0
 
 

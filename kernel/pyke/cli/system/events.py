@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyke.cli import timestamps
+from pyke.cli import follow, timestamps
 from pyke.cli.flags import FILTER, STRING, Command, Flag, Options
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def _renderer(template: str) -> Callable[[dict[str, Any]], str]:
 def _events(session: Session, options: Options) -> int:
     query = {"since": options.moment("since"), "until": options.moment("until"), "filters": options.filters() or None}
     render = _renderer(options.text("format"))
-    for event in session.engine.open("GET", "/events", query).json_values():
+    for event in follow.events(session.engine, query):
         session.out(render(event))
     return 0
 
