@@ -16,7 +16,7 @@ from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from pyke.archive.source import Read
 from pyke.errors import BadArchive, InvalidRequest
 
-INPUT, OUTPUT = 1 << 17, 1 << 20  # bytes a step
+INPUT, OUTPUT = 1 << 17, 1 << 18  # bytes a step; measured: 1 MiB costs half a second more of page faults for 450 MB
 XZ_MEMORY = 256 << 20  # xz -9 wants 65 MiB
 ZSTD_WINDOW = 128 << 20  # what `zstd --long` makes and Docker's clients take
 
@@ -39,7 +39,7 @@ def compression_of(head: bytes) -> str:
 
 
 def plain(read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[bytes]:
-    """The plain content of the stream, in pieces of about 1 MiB (of zstd, at most 32)."""
+    """The plain content of the stream, in pieces of about 256 KiB (of zstd, at most 32 MiB)."""
     head = _first(read)
     compression = compression_of(head)
     pieces = _members(compression, head, read) if compression else _as_it_is(head, read)
