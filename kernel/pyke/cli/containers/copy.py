@@ -153,7 +153,7 @@ def _stat_of(headers: dict[str, str]) -> dict[str, Any]:
 
 COPY = Command(
     "cp",
-    "CONTAINER:SRC_PATH DEST_PATH|-\n        pyke cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    "CONTAINER:SRC_PATH DEST_PATH|-\n\tpyke cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     "Copy files/folders between a container and the local filesystem",
     _copy,
     [
