@@ -7,7 +7,7 @@ import os
 import signal
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
@@ -194,6 +194,30 @@ def test_a_terminal_gets_its_mode_back_from_one_that_is_ended(shared: TestEngine
         os.kill(client, number)
         host.expect(f"ended with {128 + number}")
         assert not is_raw(host)
+
+
+def test_a_client_that_is_suspended_lends_the_terminal_to_the_shell(shared: TestEngine) -> None:
+    with host_shell(shared) as host:
+        host.sendline(f"{' '.join(shared.argv('run', '-it', '--name', 'shell', 'busybox', 'sh'))}; echo ended with $?")
+        host.expect(PROMPT)
+        client = next(pid for pid in children(host.pid) if b"run" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(client, signal.SIGTSTP)
+        eventually(lambda: not is_raw(host))
+        host.setwinsize(31, 91)
+        os.kill(client, signal.SIGCONT)
+        eventually(lambda: is_raw(host))
+        host.send("stty size\r")
+        host.expect("31 91\r\n")
+        host.send("exit 3\r")
+        host.expect("ended with 3")
+        assert not is_raw(host)
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def test_a_terminal_gets_its_mode_back_from_a_container_that_is_killed(shared: TestEngine) -> None:

@@ -36,8 +36,20 @@ class Raw:
             self._saved = termios.tcgetattr(self.descriptor)
             for number in (_signal.SIGTERM, _signal.SIGHUP):
                 _signal.signal(number, _leave)
-            termios.tcsetattr(self.descriptor, termios.TCSADRAIN, raw_mode(termios.tcgetattr(self.descriptor)))
+            _signal.signal(_signal.SIGTSTP, self._suspend)
+            self._set_raw()
         return self
+
+    def _set_raw(self) -> None:
+        termios.tcsetattr(self.descriptor, termios.TCSADRAIN, raw_mode(termios.tcgetattr(self.descriptor)))
+
+    def _suspend(self, _number: int, _frame: object) -> None:
+        """Somebody stops us (^Z itself goes to the container): the shell gets its terminal as it was, and we get ours when we go on."""
+        termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._saved or termios.tcgetattr(self.descriptor))
+        os.kill(os.getpid(), _signal.SIGSTOP)
+        self._saved = termios.tcgetattr(self.descriptor)
+        self._set_raw()
+        os.kill(os.getpid(), _signal.SIGWINCH)  # the window may be another size now, and the screen shows what a shell left on it
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.restore()
@@ -45,6 +57,7 @@ class Raw:
     def restore(self) -> None:
         """Give the terminal its mode back; a second time does nothing."""
         if self._saved is not None:
+            _signal.signal(_signal.SIGTSTP, _signal.SIG_DFL)
             # Not TCSAFLUSH: what the user typed ahead belongs to the shell.
             termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._saved)
             self._saved = None
