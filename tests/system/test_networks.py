@@ -13,6 +13,7 @@ import pytest
 from pyke.engine.identifiers import new_id
 from pyke.errors import Conflict, Forbidden, InvalidRequest, NameInUse, NoSuchNetwork, NotInstalled, PykeError
 from pyke.model import Caller, ContainerSpec, EndpointSpec, ImageConfig, Network, PortSpec, Subnet
+from pyke.testing.engine import TestEngine
 from pyke.testing.network import eventually
 
 if TYPE_CHECKING:
@@ -338,3 +339,14 @@ def test_the_cost_of_a_start_does_not_grow(site: Site) -> None:
             other = replace(container, id=new_id(), name=f"many{number}", endpoints=site.networks.planned(container))
             site.engine.state.containers.put(other)
     assert min(cost() for _ in range(3)) < alone * 2 + 0.01
+
+
+def test_host_gateway_is_the_host_and_links_are_names_on_a_network_of_the_user_s(busybox: TestEngine) -> None:
+    gateway = busybox.ok("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    busybox.ok("network", "create", "n")
+    busybox.ok("run", "-d", "--name", "linked", "--network", "n", "busybox", "sleep", "60")
+    for network in ("bridge", "n"):
+        hosts = busybox.ok("run", "--rm", "--network", network, "--add-host", "gw:host-gateway", "busybox", "cat", "/etc/hosts")
+        assert f"{gateway}\tgw" in hosts.splitlines()
+    busybox.ok("run", "--rm", "--network", "n", "--link", "linked:other", "busybox", "ping", "-c1", "-W2", "other")
+    busybox.ok("network", "create", "-o", "com.docker.network.bridge.whatever=1", "odd")

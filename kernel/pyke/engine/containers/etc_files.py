@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HOST_RESOLV_CONF = "/etc/resolv.conf"
 FALLBACK_SERVERS = ("8.8.8.8", "8.8.4.4")  # what Docker takes where the host has only a resolver on its own loopback
+HOST_GATEWAY = "host-gateway"  # stands for an address at which a container reaches the host
 LARGEST_RESOLV_CONF = 64 * 1024
 LOCAL_HOSTS = """127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -48,6 +49,8 @@ def _hosts(engine: Engine, container: Container, *, shares_host: bool) -> str:
     text = _read("/etc/hosts") if shares_host else LOCAL_HOSTS
     for entry in container.spec.extra_hosts:
         name, _, address = entry.partition(":")
+        if address == HOST_GATEWAY:
+            address = engine.networks.host_gateway(container)
         text += f"{address}\t{name}\n"
     text += "".join(f"{line}\n" for line in engine.networks.linked_hosts(container))
     if not shares_host:

@@ -213,6 +213,16 @@ class Networks:
         """Lines of /etc/hosts for the containers that it is linked to (`--link`) on the default network."""
         return self._endpoints.linked_hosts(container)
 
+    def host_gateway(self, container: Container) -> str:
+        """An address of the host that a container reaches: the default bridge's, as for Docker, else that of its own way out."""
+        default = self.engine.state.networks.get(self._names.get("bridge", ""))
+        gateways = [subnet.gateway for subnet in default.subnets] if default else []
+        gateways += [endpoint.gateway or endpoint.gateway6 for endpoint in container.endpoints]
+        found = next(filter(None, gateways), "")
+        if not found:
+            raise InvalidRequest("unable to derive the IP value for host-gateway: no network leads to the host", hint=CREATE_HINT)
+        return found
+
     def connect(self, network_ref: str, container_ref: str, wish: EndpointSpec, *, caller: Caller) -> None:
         """Connect a container to one more network: at once where it runs, else at its next start."""
         network, container = self.wanted(network_ref), self.engine.containers.get(container_ref)

@@ -17,6 +17,7 @@ from pyke.engine.identifiers import new_id
 from pyke.engine.networks.addresses import Addresses, gateway_of
 from pyke.engine.networks.names import ADDRESS, Names, is_served
 from pyke.engine.networks.ports import Ports, PortTaken, wanted_ports
+from pyke.engine.networks.wishes import network_mode
 from pyke.errors import Conflict, NoSuchContainer, NoSuchNetwork, PykeError
 from pyke.model import Container, Endpoint, EndpointSpec, Network, PublishedPort
 
@@ -215,6 +216,9 @@ class Endpoints:
             self._names.serve(container, self._places(container), namespace)
 
     def linked_hosts(self, container: Container) -> list[str]:
+        """On a network of the user's, links are answered as names; only the default one has them in the hosts file."""
+        if network_mode(container.spec) != "bridge":
+            return []
         lines = []
         for link in container.spec.links:
             name, _, alias = link.strip("/").partition(":")

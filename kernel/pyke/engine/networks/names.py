@@ -174,7 +174,8 @@ class Names:
 
 def _place(container: Container, places: Iterable[tuple[Network, Endpoint]]) -> dict[str, Any]:
     known = list(places)
-    links = [link.strip("/").rpartition(":") for _, endpoint in known for link in endpoint.links]
+    asked = (*container.spec.links, *(link for _, endpoint in known for link in endpoint.links))
+    links = [link.strip("/").rpartition(":") for link in asked]
     return {
         "container": container.id,
         "networks": [network.id for network, _ in known if is_served(network)],

@@ -11,7 +11,6 @@ from pyke.api import InvalidRequest, Network
 INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")  # narrower than the kernel's rule: it goes into nft's language too
 PREFIX = "com.docker.network.bridge."
 MTU = "com.docker.network.driver.mtu"
-KNOWN = ("name", "default_bridge", "enable_icc", "enable_ip_masquerade", "host_binding_ipv4")
 TRUE, FALSE = ("1", "t", "true"), ("0", "f", "false")
 
 
@@ -27,14 +26,14 @@ class BridgeOptions:
 
     @classmethod
     def of(cls, network: Network) -> BridgeOptions:
-        """Read a network's options; `InvalidRequest` names the one that makes no sense."""
+        """Read a network's options; `InvalidRequest` names the one that makes no sense.
+
+        One that is not known means nothing, as for Docker.
+        """
         options = network.options
         name = options.get(PREFIX + "name", "")
         if name and not INTERFACE.match(name):
             raise InvalidRequest(f"invalid bridge name {name!r} for network {network.name}: at most 15 letters, digits, '_', '.', '-'")
-        for key in options:
-            if key.startswith(PREFIX) and key.removeprefix(PREFIX) not in KNOWN:
-                raise InvalidRequest(f'the network driver "bridge" does not know the option {key} of network {network.name}')
         return cls(
             name=name,
             is_default=_flag(options, PREFIX + "default_bridge", False),
