@@ -33,7 +33,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def test_the_engine_answers(client: Any) -> None:
     assert client.ping()
     assert client.version()["Os"] == "linux"
-    assert client.info()["Images"] == 1
+    assert client.info()["Images"] == 1 and len(client.info()["ID"]) > 10
+    assert client.df()["BuildCache"] == []
 
 
 def test_a_command_is_run_and_its_output_returned(client: Any) -> None:
@@ -88,6 +89,43 @@ def test_bytes_go_in_and_out_of_an_attached_container(client: Any) -> None:
     container.remove(force=True)
 
 
+def test_attaching_without_a_stream_tells_what_was_printed(client: Any) -> None:
+    container = client.containers.run("busybox", ["sh", "-c", "echo out; sleep 0.2; echo err >&2"], detach=True)
+    container.wait()
+    address = client.api._url("/containers/{0}/attach", container.id)  # `attach` itself may lose what comes with the head of the reply
+
+    def attached(**wanted: int) -> bytes:
+        return bytes(client.api.post(address, params=wanted).content)
+
+    out, err = b"\1\0\0\0\0\0\0\4out\n", b"\2\0\0\0\0\0\0\4err\n"
+    assert attached(logs=1, stdout=1, stderr=1) == out + err
+    assert attached(logs=1, stdout=1) == out
+    assert attached(stdout=1) == b""
+    assert b"".join(container.logs(stream=True, tail=1, stdout=True, stderr=True)) == b"err\n"
+    container.remove()
+
+
+def test_a_commit_keeps_what_it_does_not_change(client: Any) -> None:
+    container = client.containers.create("busybox", ["true"], environment={"A": "1", "B": "2"}, labels={"a": "1"})
+    image = container.commit("made", "1", message="said", author="me", conf={"Env": ["B=3"], "Labels": {"b": "2"}}, changes="USER 1")
+    config = image.attrs["Config"]
+    assert {"A=1", "B=3"} <= set(config["Env"]) and "B=2" not in config["Env"]
+    assert (config["Labels"], config["Cmd"], config["User"]) == ({"a": "1", "b": "2"}, ["true"], "1")
+    assert (image.attrs["Comment"], image.attrs["Author"], image.tags) == ("said", "me", ["made:1"])
+    container.remove()
+    image.remove()
+
+
+@pytest.mark.parametrize("ask", ["nodes.list", "services.list", "secrets.list", "configs.list"])
+def test_what_only_a_swarm_has_is_refused_as_by_an_engine_outside_of_one(client: Any, ask: str) -> None:
+    collection, method = ask.split(".")
+    with pytest.raises(docker.errors.APIError, match="This node is not a swarm manager") as caught:
+        getattr(getattr(client, collection), method)()
+    assert caught.value.status_code == 503
+    with pytest.raises(docker.errors.NotFound, match='plugin "x" not found'):
+        client.plugins.get("x")
+
+
 def test_images_are_listed_tagged_saved_loaded_and_removed(client: Any) -> None:
     (busybox,) = client.images.list()
     assert busybox.tags == ["busybox:latest"]
@@ -123,6 +161,7 @@ def _use_networks_and_volumes(client: Any) -> None:
     assert volume.name in [each.name for each in client.volumes.list()]
     network.remove()
     volume.remove()
+    assert client.volumes.prune() == {"VolumesDeleted": [], "SpaceReclaimed": 0}
 
 
 def test_events_tell_what_happened(client: Any) -> None:

@@ -18,6 +18,7 @@ from pyke.http.versions import NEWEST, Version
 from pyke.model import Caller
 
 JSON_LIMIT = 4 << 20
+JSON_TYPE = "application/json"
 MAX_PARAMETERS = 1000
 FALSE_WORDS = ("", "0", "no", "false", "none")  # Docker's httputils.BoolValue
 
@@ -76,15 +77,17 @@ class Query:
             raise InvalidRequest(f"the parameter {name} must be an integer, not {text[:40]!r}") from None
 
     def filters(self) -> dict[str, list[str]]:
-        """Docker's filters, from either of its two notations: {"status": ["exited"]} and {"status": {"exited": true}}."""
+        """Docker's filters, from either of its two notations: {"status": ["exited"]} and {"status": {"exited": true}}. Of the
+        second, Docker reads the keys alone."""
         text = self.text("filters")
         if not text:
             return {}
         found: dict[str, list[str]] = {}
         for name, values in Fields({"filters": strictjson.parse(text.encode())}).items("filters"):
+            values = values if values is not None else []
             if not isinstance(values, (list, dict)) or not all(isinstance(each, str) for each in values):
                 raise InvalidRequest(f"Invalid filter '{name}': its values must be strings")
-            found[name] = [each for each in values if not isinstance(values, dict) or values[each]]
+            found[name] = list(values)
         return found
 
 
@@ -107,7 +110,10 @@ class Request:
 
     def json(self) -> Fields:
         """The body as a JSON object; an empty body is an empty object. Raises `InvalidRequest`, `BodyTooLarge`."""
+        kind = self.headers.get("content-type", JSON_TYPE).partition(";")[0].strip().lower()
         body = self.body.read(JSON_LIMIT + 1)
+        if body and kind != JSON_TYPE:
+            raise InvalidRequest(f"Content-Type specified ({kind[:80]}) must be '{JSON_TYPE}'")
         if len(body) > JSON_LIMIT:
             raise BodyTooLarge(f"the body of {self.method} {self.path} is larger than {JSON_LIMIT} bytes")
         value = strictjson.parse(body) if body.strip() else None

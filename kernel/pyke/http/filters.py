@@ -17,6 +17,7 @@ from pyke.model import Container, Event, Image, Network, Volume
 
 Filters = Mapping[str, Sequence[str]]
 
+HEALTH_STATES = ("none", "starting", "healthy", "unhealthy")
 STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 CONTAINER_KEYS = ("id", "name", "label", "status", "exited", "ancestor", "network", "volume", "before", "since", "publish", "expose",
                   "health", "is-task", "isolation")  # fmt: skip
@@ -127,6 +128,9 @@ def _by_task(engine: Engine, values: Sequence[str]) -> ContainerTest:
 
 
 def _by_health(engine: Engine, values: Sequence[str]) -> ContainerTest:
+    for value in values:
+        if value not in HEALTH_STATES:
+            raise InvalidRequest(f"Unrecognised filter value for health: {value}", hint="pyke ps --filter health=healthy")
     return lambda container: (container.state.health.status if container.state.health else "none") in values
 
 
@@ -192,6 +196,9 @@ def path_match(text: str, glob: str) -> bool:
 def networks(engine: Engine, filters: Filters) -> list[Network]:
     """The networks that pass, in the order of their names."""
     check_keys(filters, NETWORK_KEYS, "pyke network ls")
+    for kind in filters.get("type", ()):
+        if kind not in ("builtin", "custom"):
+            raise InvalidRequest(f"invalid filter: 'type'='{kind}'", hint="pyke network ls --filter type=custom")
     found = [each for each in engine.networks.all() if _network_passes(each, filters)]
     if "dangling" in filters:
         wanted = all(truth("dangling", value) for value in filters["dangling"])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from pyke.errors import InvalidRequest, NotFound
-from pyke.http.exchange import Handler
+from pyke.http.exchange import Handler, Reply
 
 Routes = Mapping[tuple[str, str], Handler]
 
@@ -38,6 +38,8 @@ class Router:
             match = pattern.fullmatch(path)
             if match is not None:
                 return handler, match.groupdict()
+        if method == "OPTIONS":
+            return (lambda request: Reply()), {}  # Docker answers it everywhere, with nothing
         raise NotFound("page not found")
 
 

@@ -87,7 +87,8 @@ def test_queries() -> None:
 
 def test_filters_come_in_two_notations() -> None:
     assert Query('filters={"label":["a=b","c"]}').filters() == {"label": ["a=b", "c"]}
-    assert Query('filters={"label":{"a=b":true,"c":false}}').filters() == {"label": ["a=b"]}
+    assert Query('filters={"label":{"a=b":true,"c":false}}').filters() == {"label": ["a=b", "c"]}
+    assert Query('filters={"label":null}').filters() == {"label": []}
     assert Query("").filters() == {}
     for text in ("filters=x", "filters=[]", 'filters={"a":"b"}', 'filters={"a":[1]}'):
         with pytest.raises(InvalidRequest):

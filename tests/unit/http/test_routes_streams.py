@@ -79,7 +79,9 @@ def test_attach_errors_have_a_status_because_they_come_before_the_upgrade(client
     status, body, _ = client.request("POST", f"/containers/{id}/attach?stream=1&stdout=1")
     assert (status, body["message"]) == (409, f"container {id} is paused, unpause the container before attach")
     client.post(f"/containers/{id}/unpause")
-    assert client.request("POST", f"/containers/{id}/attach")[0] == 400
+    status, body, _ = client.request("POST", f"/containers/{id}/attach?stream=1&detachKeys=bogus")
+    assert (status, body["message"]) == (400, "Unknown character: 'bogus'")
+    assert client.request("POST", f"/containers/{id}/attach")[:2] == (200, b"")  # nothing was asked for
 
 
 def test_attach_wait_start_is_the_conversation_of_run(client: Any) -> None:

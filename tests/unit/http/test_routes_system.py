@@ -44,11 +44,40 @@ def test_what_pyke_does_not_have_says_so(client: Any) -> None:
     assert body["message"] == "pyke does not have swarms (POST /swarm/init)"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        ("GET", "/swarm", 503, "This node is not a swarm manager."),
+        ("POST", "/services/create", 503, "This node is not a swarm manager."),
+        ("POST", "/swarm/leave?force=1", 503, "This node is not part of a swarm"),
+        ("GET", "/plugins/a/b:latest/json", 404, 'plugin "a/b:latest" not found'),
+        ("POST", "/plugins/x/enable", 404, 'plugin "x" not found'),
+        ("GET", "/events?since=10&until=1", 400, "`since` time (10) cannot be after `until` time (1)"),
+        ("POST", "/volumes/prune?filters={%22until%22:[%221h%22]}", 400, "Invalid filter 'until'"),
+        ("GET", "/networks?filters={%22type%22:[%22x%22]}", 400, "invalid filter: 'type'='x'"),
+        ("GET", "/containers/json?filters={%22health%22:[%22x%22]}", 400, "Unrecognised filter value for health: x"),
+    ],
+)
+def test_refusals_are_dockers(client: Any, method: str, path: str, status: int, message: str) -> None:
+    found, body, _ = client.request(method, path)
+    assert found == status
+    assert body["message"].startswith(message)
+
+
+def test_options_are_answered_with_nothing(client: Any) -> None:
+    assert client.request("OPTIONS", "/containers/json")[0] == 200
+
+
+def test_a_body_that_says_it_is_no_json_is_refused(client: Any) -> None:
+    status, body, _ = client.request("POST", "/volumes/create", b"{}", {"Content-Type": "text/plain"})
+    assert (status, body["message"]) == (400, "Content-Type specified (text/plain) must be 'application/json'")
+
+
 def test_info_warns_of_a_family_without_a_driver(client: Any) -> None:
     info = client.get("/info")
     assert info["Warnings"] == ["no registry plugin is installed, images cannot be pulled: pip install pyke-registry-dockerhub"]
     assert info["Images"] == 1
-    assert info["Plugins"]["Network"] == ["bridge", "none"]
+    assert info["Plugins"]["Network"] == ["bridge", "null"]
 
 
 def test_events_are_past_then_present_then_end(client: Any, engine: Any) -> None:

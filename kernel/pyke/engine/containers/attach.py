@@ -31,11 +31,14 @@ def attach(engine: Engine, container: Container, wish: AttachRequest, *, logs: b
             raise Conflict(
                 f"container {container.name} is paused, unpause the container before attach", hint=f"pyke unpause {container.name}"
             )
-        if monitor is None:
+        if monitor is None and not logs:
             engine.containers.early_clients.setdefault(container.id, []).append(wish)
             return
     if logs:
         _replay(engine, container, wish)
+    if monitor is None:
+        attach(engine, container, wish, logs=False)  # it may have been started meanwhile
+        return
     try:
         monitor.attach(wish)
     finally:

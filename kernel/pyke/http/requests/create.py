@@ -86,7 +86,7 @@ def container_spec(config: Fields, version: Version, installed: Installed) -> tu
         storage_options=host_config.mapping("StorageOpt"),
         annotations=host_config.mapping("Annotations"),
     )
-    return spec, limits.warnings(host_config)
+    return spec, [*limits.warnings(host_config), *networking.warnings(mode, spec.ports)]
 
 
 def _cgroup_parent(host_config: Fields) -> str:
@@ -220,5 +220,6 @@ def _check_unsupported(host_config: Fields) -> None:
         if option != "size":
             raise InvalidRequest(f"Unknown option {option}")
     for request in host_config.objects("DeviceRequests"):
-        capabilities = " ".join(f"[{' '.join(str(each) for each in group)}]" for group in request.array("Capabilities"))
+        groups = (group for group in request.array("Capabilities") if isinstance(group, list))
+        capabilities = " ".join(f"[{' '.join(str(each) for each in group)}]" for group in groups)
         raise NotFound(f'could not select device driver "{request.text("Driver")}" with capabilities: [{capabilities}]')

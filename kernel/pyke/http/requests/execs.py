@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pyke import detach
 from pyke.errors import InvalidRequest
 from pyke.http.fields import Fields
 from pyke.http.requests.create import console_size, environment_lines
 from pyke.model import ExecSpec
+
+
+def detach_keys(text: str) -> str:
+    """The keys as they are written, once they have been understood. Raises `InvalidRequest`."""
+    detach.parse(text)
+    return text
 
 
 def exec_spec(fields: Fields) -> ExecSpec:
@@ -23,6 +30,6 @@ def exec_spec(fields: Fields) -> ExecSpec:
         attach_stdin=fields.flag("AttachStdin"),
         attach_stdout=fields.flag("AttachStdout"),
         attach_stderr=fields.flag("AttachStderr"),
-        detach_keys=fields.text("DetachKeys"),
+        detach_keys=detach_keys(fields.text("DetachKeys")),
         console_size=console_size(fields),
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pyke.errors import InvalidRequest
 from pyke.http.fields import Fields
 from pyke.http.versions import Version
-from pyke.model import EndpointSpec
+from pyke.model import EndpointSpec, PortSpec
 
 MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
 PREDEFINED = ("default", "bridge", "host", "none")
@@ -53,6 +53,11 @@ def endpoint(network: str, settings: object, path: str) -> EndpointSpec:
         links=fields.texts("Links"),
         driver_options=fields.mapping("DriverOpts"),
     )
+
+
+def warnings(mode: str, ports: Sequence[PortSpec]) -> list[str]:
+    """What will not be done of what was asked for."""
+    return ["Published ports are discarded when using host network mode"] if mode == "host" and ports else []
 
 
 def check_mac(text: str) -> str:

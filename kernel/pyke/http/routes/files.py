@@ -55,7 +55,7 @@ def commit(request: Request) -> Reply:
     image = request.engine.files.commit(
         container.id,
         reference=with_tag(query.text("repo"), query.text("tag")) if query.text("repo") else "",
-        config=config | own,
+        config=_merged(config, own),
         message=query.text("comment"),
         author=query.text("author"),
         changes=query.all("changes"),
@@ -63,6 +63,18 @@ def commit(request: Request) -> Reply:
         caller=request.caller,
     )
     return json_reply({"Id": image.id}, 201)
+
+
+def _merged(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with another over it: objects are joined key by key, variables by their names, all else is exchanged."""
+    merged = {**config, **own}
+    for key, value in own.items():
+        if isinstance(value, dict) and isinstance(config[key], dict):
+            merged[key] = config[key] | value
+    if isinstance(own.get("Env"), list):
+        mine = {str(line).partition("=")[0] for line in own["Env"]}
+        merged["Env"] = [*own["Env"], *(line for line in config["Env"] or () if line.partition("=")[0] not in mine)]
+    return merged
 
 
 ROUTES: Routes = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyke.drivers import RouteReply, RouteRequest
-from pyke.errors import PluginFailed
+from pyke.errors import NotFound, PluginFailed, PykeError
 from pyke.http.exchange import JSON_LIMIT, BodyTooLarge, Handler, Reply, Request, Unsupported, json_reply
 from pyke.http.router import Routes
 
@@ -43,6 +43,30 @@ def docker_plugins(request: Request) -> Reply:
     return json_reply([])
 
 
+def no_plugin(request: Request) -> Reply:
+    """Docker's words for a plugin that is not there."""
+    raise NotFound(f'plugin "{request["name"]}" not found', hint="pyke plugin ls")
+
+
+def no_swarm(request: Request) -> Reply:
+    """What an engine of Docker's answers that is not in a swarm, as none of pyke's ever is."""
+    if request.path == "/swarm/leave":
+        raise NotInSwarm("This node is not part of a swarm")
+    joins = 'Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+    raise NotInSwarm(f"This node is not a swarm manager. {joins}")
+
+
+class NotInSwarm(PykeError):
+    """A question to a swarm's manager."""
+
+    status = 503
+
+
+def build_cancel(request: Request) -> Reply:
+    """No build runs."""
+    return Reply()
+
+
 def build_prune(request: Request) -> Reply:
     """There is no build cache, so all of it is free."""
     return json_reply({"CachesDeleted": None, "SpaceReclaimed": 0})
@@ -63,18 +87,21 @@ SWARM = ("swarm", "nodes", "services", "tasks", "secrets", "configs")
 ROUTES: Routes = {
     ("GET", "/pyke/plugins"): report,
     ("GET", "/plugins"): docker_plugins,
+    ("POST", "/swarm/init"): absent("swarms"),
+    ("POST", "/swarm/join"): absent("swarms"),
     ("POST", "/build/prune"): build_prune,
+    ("POST", "/build/cancel"): build_cancel,
+    ("GET", "/plugins/privileges"): absent("Docker's plugins"),
+    ("POST", "/plugins/pull"): absent("Docker's plugins"),
+    ("POST", "/plugins/create"): absent("Docker's plugins"),
+    ("GET", "/plugins/{name:path}/json"): no_plugin,
+    ("DELETE", "/plugins/{name:path}"): no_plugin,
+    **{("POST", f"/plugins/{{name:path}}/{action}"): no_plugin for action in ("enable", "disable", "upgrade", "push", "set")},
     ("POST", "/build"): absent("image building yet"),
-    ("POST", "/commit"): absent("commit yet"),
-    ("GET", "/containers/{name}/changes"): absent("diff yet"),
-    ("GET", "/containers/{name}/export"): absent("export yet"),
     ("GET", "/containers/{name}/attach/ws"): absent("attaching by web socket"),
-    ("GET", "/containers/{name}/archive"): absent("cp yet"),
-    ("HEAD", "/containers/{name}/archive"): absent("cp yet"),
-    ("PUT", "/containers/{name}/archive"): absent("cp yet"),
     ("POST", "/session"): absent("BuildKit"),
-    **{(method, f"/{each}"): absent("swarms") for each in SWARM for method in METHODS},
-    **{(method, f"/{each}/{{rest:path}}"): absent("swarms") for each in SWARM for method in METHODS},
+    **{(method, f"/{each}"): no_swarm for each in SWARM for method in METHODS},
+    **{(method, f"/{each}/{{rest:path}}"): no_swarm for each in SWARM for method in METHODS},
     **{(method, "/pyke/{route}"): plugin_route for method in METHODS},
     **{(method, "/pyke/{route}/{rest:path}"): plugin_route for method in METHODS},
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pyke.errors import Conflict, InvalidRequest, PykeError
 from pyke.http.exchange import Hijack, Reply, Request, Stream
 from pyke.http.facade import LogRecord
 from pyke.http.moments import moment
+from pyke.http.requests.execs import detach_keys
 from pyke.http.router import Routes
 from pyke.http.shapes.times import rfc3339_fixed
 from pyke.http.versions import Version
@@ -25,11 +26,11 @@ def attach(request: Request) -> Hijack:
     """Docker's attach: the connection becomes the container's."""
     query = request.query
     container = _attachable(request.engine.containers.get(request["name"]))
-    streams = {name for name in STREAM_NUMBERS if query.flag(name)} if query.flag("stream") else set()
-    printed = query.flag("logs")
-    if not streams and not printed:
-        raise InvalidRequest("either logs or stream must be asked for", hint=f"pyke logs {container.name}")
+    streams = {name for name in STREAM_NUMBERS if query.flag(name)}
+    printed, keys = query.flag("logs"), detach_keys(query.text("detachKeys"))
     framed = not container.spec.tty
+    if not query.flag("stream"):
+        return Hijack(_printed(request, container, streams if printed else set()), stream_type(request.version, framed))
 
     def take(client: socket.socket, early: bytes) -> None:
         containers = request.engine.containers
@@ -40,11 +41,26 @@ def attach(request: Request) -> Hijack:
                 early=early,
                 streams=streams - ({"stdin"} if not container.spec.open_stdin else set()),
                 framed=framed,
-                detach_keys=query.text("detachKeys"),
+                detach_keys=keys,
                 logs=printed,
             )
 
     return Hijack(take, stream_type(request.version, framed), request.engine.containers.arriving(container.id))
+
+
+def _printed(request: Request, container: Container, streams: set[str]) -> Callable[[socket.socket, bytes], None]:
+    """Without `stream`, a client is told what the container has printed, and is let go."""
+    framed = not container.spec.tty
+
+    def take(client: socket.socket, early: bytes) -> None:
+        if not streams & {"stdout", "stderr"}:
+            return
+        with client_told(client, framed):
+            log = request.engine.containers.logs(container.id, stdout="stdout" in streams, stderr="stderr" in streams)
+            for piece in _pieces(log.batches(), framed, marked=False, with_time=False, with_details=False):
+                client.sendall(piece)
+
+    return take
 
 
 def _attachable(container: Container) -> Container:

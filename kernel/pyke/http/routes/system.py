@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pyke.errors import InvalidRequest
 from pyke.http import filters
 from pyke.http.exchange import Reply, Request, Stream, encode, json_reply
 from pyke.http.facade import Subscription
@@ -14,8 +15,10 @@ from pyke.http.shapes import system
 from pyke.http.shapes.event import event
 from pyke.http.shapes.summary import summary
 from pyke.http.shapes.volume import volume
+from pyke.http.versions import Version
 from pyke.model import Container, Image, Volume
 
+NO_BUILDER_SIZE = Version(1, 42)  # from here on, what the builder takes is told by its parts alone
 PING_HEADERS = (("Cache-Control", "no-cache, no-store, must-revalidate"), ("Pragma", "no-cache"), ("Swarm", "inactive"))
 
 
@@ -33,6 +36,8 @@ def info(request: Request) -> Reply:
 
 def events(request: Request) -> Stream:
     since, until = _bound(request.query.text("since")), _bound(request.query.text("until"))
+    if since and until and since > until:
+        raise InvalidRequest(f"`since` time ({request.query.text('since')}) cannot be after `until` time ({request.query.text('until')})")
     wanted = filters.events(request.query.filters())
     subscription = request.engine.events.subscribe(since, until, wanted)
     return Stream(_lines(subscription), cancel=subscription.close)
@@ -65,6 +70,8 @@ def disk_usage(request: Request) -> Reply:
         found["Volumes"] = [volume(each, (engine.volumes.size(each), _links(each, all_containers))) for each in engine.volumes.all()]
     if "build-cache" in wanted:
         found["BuildCache"] = []
+    if request.version < NO_BUILDER_SIZE:
+        found["BuilderSize"] = 0
     return json_reply(found)
 
 

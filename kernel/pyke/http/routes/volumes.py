@@ -10,6 +10,7 @@ from pyke.http.versions import Version
 from pyke.model import Volume
 
 DEFAULT_DRIVER = "local"
+PRUNE_KEYS = ("label", "label!", "all")
 SPARES_NAMED = Version(1, 42)  # from here on a prune spares named volumes, unless the filter `all` says otherwise
 
 
@@ -40,10 +41,11 @@ def remove(request: Request) -> Reply:
 
 def prune(request: Request) -> Reply:
     wanted = request.query.filters()
+    filters.check_keys(wanted, PRUNE_KEYS, "pyke volume prune")
     if request.version < SPARES_NAMED:
         wanted["all"] = ["true"]
     pruned = request.engine.volumes.prune(wanted, caller=request.caller)
-    return json_reply({"VolumesDeleted": list(pruned.deleted) or None, "SpaceReclaimed": pruned.reclaimed})
+    return json_reply({"VolumesDeleted": list(pruned.deleted), "SpaceReclaimed": pruned.reclaimed})
 
 
 ROUTES: Routes = {

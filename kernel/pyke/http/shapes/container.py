@@ -41,13 +41,20 @@ def inspect(engine: Engine, container: Container, version: Version, *, with_size
         "ExecIDs": engine.containers.exec_ids(container.id) or None,
         "HostConfig": host_config(container.spec, version),
         "GraphDriver": {"Data": None, "Name": container.storage_driver},
-        "Mounts": [mount(each) for each in container.mounts if each.kind != "tmpfs" or "given" not in each.options],
-        "Config": container_config(container),
+        "Mounts": [mount(each) for each in listed_mounts(container)],
+        "Config": container_config(container) | _mac_address(container, version),
         "NetworkSettings": network_settings(container, version),
     }
     if with_size:
         shaped["SizeRw"], shaped["SizeRootFs"] = engine.containers.size(container)
     return shaped
+
+
+def _mac_address(container: Container, version: Version) -> Json:
+    """The address that was wished for, where older clients look for it."""
+    main = "bridge" if container.spec.network_mode == "default" else container.spec.network_mode
+    found = next((each.mac for each in container.spec.endpoints if each.mac and each.network in (main, container.spec.network_mode)), "")
+    return {"MacAddress": found} if found and version < NO_BRIDGE else {}
 
 
 def state(found: ContainerState) -> Json:
@@ -74,6 +81,11 @@ def health(found: Health) -> Json:
         {"Start": rfc3339(each.start), "End": rfc3339(each.end), "ExitCode": each.exit_code, "Output": each.output} for each in found.log
     ]
     return {"Status": found.status, "FailingStreak": found.failing_streak, "Log": entries}
+
+
+def listed_mounts(container: Container) -> list[Mount]:
+    """Those that Mounts tells of: a tmpfs of `--tmpfs` stands in HostConfig alone."""
+    return [each for each in container.mounts if each.kind != "tmpfs" or "given" not in each.options]
 
 
 def mount(found: Mount) -> Json:

@@ -24,7 +24,7 @@ def inspect(found: Exec) -> dict[str, Any]:
         "OpenStdin": spec.attach_stdin,
         "OpenStderr": spec.attach_stderr,
         "OpenStdout": spec.attach_stdout,
-        "CanRemove": found.exit_code is not None,
+        "CanRemove": False,
         "ContainerID": found.container,
         "DetachKeys": spec.detach_keys,
         "Pid": found.pid,

@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from pyke.http.shapes.config import all_exposed
-from pyke.http.shapes.container import mount, networks
+from pyke.http.shapes.container import listed_mounts, mount, networks
 from pyke.http.shapes.times import human_duration
 from pyke.http.versions import Version
-from pyke.model import Container, ContainerState
+from pyke.model import Container, ContainerState, Mount
 
 Json = dict[str, Any]
 
@@ -29,8 +29,13 @@ def summary(container: Container, version: Version) -> Json:
         "Status": status(container, time.time_ns()),
         "HostConfig": {"NetworkMode": container.spec.network_mode},
         "NetworkSettings": {"Networks": networks(container, version)},
-        "Mounts": [mount(each) for each in container.mounts],
+        "Mounts": [_mount(each) for each in listed_mounts(container)],
     }
+
+
+def _mount(found: Mount) -> Json:
+    """A list does not tell where on the host a volume is."""
+    return mount(found) | ({"Source": ""} if found.kind == "volume" else {})
 
 
 def status(container: Container, now: int) -> str:

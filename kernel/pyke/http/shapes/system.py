@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import threading
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from pyke.http.versions import NEWEST, OLDEST
 Json = dict[str, Any]
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # the kernel's names and Go's
+_DRIVER_NAMES = {"none": "null"}  # what Docker calls them
 NEEDED = {  # families without which little can be done, and what brings them
     "storage": "no storage driver is installed: pip install pyke-storage-overlay",
     "network": "no network driver is installed: pip install pyke-network-bridge",
@@ -51,7 +53,7 @@ def info(engine: Engine) -> Json:
     running = sum(each.state.is_running for each in containers)
     paused = sum(each.state.status == "paused" for each in containers)
     return {
-        "ID": engine.state.fact("engine-id") or "",
+        "ID": engine.id,
         "Containers": len(containers),
         "ContainersRunning": running - paused,
         "ContainersPaused": paused,
@@ -61,15 +63,16 @@ def info(engine: Engine) -> Json:
         "DriverStatus": [],
         "Plugins": {
             "Volume": drivers.get("volume", []),
-            "Network": drivers.get("network", []),
+            "Network": [_DRIVER_NAMES.get(name, name) for name in drivers.get("network", [])],
             "Authorization": None,
             "Log": sorted({"json-file", "none", *drivers.get("log", [])}),
         },
         **_host(),
         **ABILITIES,
+        "NGoroutines": threading.active_count(),
         "SystemTime": rfc3339(time.time_ns()),
         "DockerRootDir": engine.layout.root,
-        "Runtimes": {name: {"path": name} for name in ("pyke", *drivers.get("runtime", []))},
+        "Runtimes": {name: {"path": name} for name in ("pyke", "runc", *drivers.get("runtime", []))},
         "Warnings": [text for family, text in NEEDED.items() if not drivers.get(family)] or None,
     }
 
@@ -77,7 +80,7 @@ def info(engine: Engine) -> Json:
 ABILITIES: Json = {
     "MemoryLimit": True, "SwapLimit": True, "CpuCfsPeriod": True, "CpuCfsQuota": True, "CPUShares": True, "CPUSet": True,
     "PidsLimit": True, "OomKillDisable": True, "IPv4Forwarding": True, "BridgeNfIptables": False, "BridgeNfIp6tables": False,
-    "Debug": False, "NGoroutines": 0, "NEventsListener": 0, "LoggingDriver": "json-file", "CgroupDriver": "cgroupfs",
+    "Debug": False, "NEventsListener": 0, "LoggingDriver": "json-file", "CgroupDriver": "cgroupfs",
     "IndexServerAddress": "https://index.docker.io/v1/",
     "RegistryConfig": {
         "AllowNondistributableArtifactsCIDRs": None, "AllowNondistributableArtifactsHostnames": None,

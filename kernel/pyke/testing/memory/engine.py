@@ -53,7 +53,7 @@ class MemoryEngine:
     def __init__(self, root: Path) -> None:
         self.layout = Layout(str(root))
         self.state = State(str(root / "state.db"))
-        self.state.set_fact("engine-id", new_id())
+        self.id = new_id()
         self.events = Events(self.state)
         self.images = MemoryImages()
         self.registries = MemoryRegistries()
