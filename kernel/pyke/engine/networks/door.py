@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from pyke.engine.filters import Filters, prune_filter
 from pyke.engine.identifiers import is_full_id, new_id
 from pyke.engine.networks.endpoints import Endpoints
 from pyke.engine.networks.wishes import Wishes
-from pyke.errors import Forbidden, InvalidRequest, NameInUse, NoSuchNetwork, PluginFailed, PykeError
+from pyke.errors import Conflict, Forbidden, InvalidRequest, NameInUse, NoSuchNetwork, PluginFailed, PykeError
 from pyke.model import Caller, Container, ContainerSpec, Endpoint, EndpointSpec, Network, Subnet
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ PREDEFINED = {
     "none": Network("", "none", "none", builtin=True),
 }
 LONGEST_NAME = 255
+SETTLINGS = 3  # times that a driver is asked for a subnet, should others be quicker each time
 CREATE_HINT = "pyke network create --subnet 10.0.0.0/16 NAME"
 
 
@@ -48,7 +50,8 @@ class Networks:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._names = {network.name: network.id for network in engine.state.networks.all()}
-        self._making = threading.Lock()  # one network is made at a time: two must not settle on one subnet
+        self._guard = threading.Lock()  # of names and subnets: two networks must not settle on one
+        self._claimed: set[str] = set()  # the names of those that are being made
         self._endpoints = Endpoints(engine, self)
         self._wishes = Wishes(self)
 
@@ -136,20 +139,47 @@ class Networks:
         return Pruned(tuple(deleted))
 
     def _make(self, network: Network) -> Network:
-        with self._making:
-            if not network.name or network.name in self._names:
-                raise NameInUse(f"network with name {network.name} already exists", hint="pyke network ls")
-            if len(network.name) > LONGEST_NAME or not network.name.isprintable() or "/" in network.name:
-                raise InvalidRequest(f"invalid network name {network.name[:80]!r}", hint="pyke network create NAME")
-            taken = [subnet.subnet for other in self.engine.state.networks.all() for subnet in other.subnets]
-            _check_overlap(network, taken)
+        """One network of a driver is made at a time; a driver that hangs keeps nobody from making those of others."""
+        with self.engine.locks.of("network driver", network.driver), self._claiming(network.name):
             self.call(network, "validate", network)
             with self.engine.state.intent("network.create", network.id, driver=network.driver):
-                network = self._settle(network, taken)
+                for _ in range(SETTLINGS):
+                    _check_overlap(network, self._taken())
+                    if self._keep(made := self._settle(network, self._taken())):
+                        return made
+        raise Conflict(f"network {network.name} finds no subnet that others do not take meanwhile", hint=CREATE_HINT)
+
+    @contextlib.contextmanager
+    def _claiming(self, name: str) -> Iterator[None]:
+        """Have a name that nobody else can have meanwhile."""
+        if len(name) > LONGEST_NAME or not name.isprintable() or "/" in name:
+            raise InvalidRequest(f"invalid network name {name[:80]!r}", hint="pyke network create NAME")
+        with self._guard:
+            if not name or name in self._names or name in self._claimed:
+                raise NameInUse(f"network with name {name} already exists", hint="pyke network ls")
+            self._claimed.add(name)
+        try:
+            yield
+        finally:
+            self._claimed.discard(name)
+
+    def _taken(self) -> list[str]:
+        return [subnet.subnet for other in self.engine.state.networks.all() for subnet in other.subnets]
+
+    def _keep(self, network: Network) -> bool:
+        """Put a network on record, unless another driver has settled on its subnet meanwhile: then it is taken off the host again."""
+        try:
+            with self._guard, self.engine.state.transaction():
+                _check_overlap(network, self._taken())
                 self.engine.state.networks.put(network)
-            self._names[network.name] = network.id
-        self.publish("create", network)
-        return network
+                self.publish("create", network)
+                self._names[network.name] = network.id
+        except PykeError as error:
+            self.call(network, "remove", network)
+            if isinstance(error, Forbidden):
+                return False
+            raise
+        return True
 
     def _settle(self, network: Network, taken: list[str]) -> Network:
         made: Network = self.call(network, "create", network, taken)
@@ -287,9 +317,18 @@ class Networks:
             for network in networks:
                 self.call(network, "create", network, [])
             return
-        active = [endpoint for network in networks for _, endpoint in self._endpoints.on(network)]
-        for line in self.engine.plugins.call("network", driver, "reconcile", networks, active):
+        active = [(network, endpoint) for network in networks for _, endpoint in self._endpoints.on(network)]
+        for line in self.engine.plugins.call("network", driver, "reconcile", networks, [endpoint for _, endpoint in active]):
             log.info("network driver %s: %s", driver, line)
+        for network, endpoint in active:
+            self._withdraw_if_ended(network, endpoint)
+
+    def _withdraw_if_ended(self, network: Network, endpoint: Endpoint) -> None:
+        """What has ended while its driver put everything right, was put right, too."""
+        with self.engine.locks.of("container", endpoint.container):
+            container = self.engine.state.containers.get(endpoint.container)
+            if container is None or all(each.id != endpoint.id for each in container.endpoints):
+                self.call(network, "detach", network, endpoint, "")
 
     def _logged(self, what: str, step: Callable[..., None], argument: object) -> None:
         """A driver that fails must not keep the engine from starting: what needs it will say so."""
