@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from pyke import sockets
-from pyke.engine.containers.monitors import AttachRequest, ExitRecord, Monitor, Monitors
+from pyke.engine.containers.exit_records import ExitRecord, read_exit_record
+from pyke.engine.containers.monitors import AttachRequest, Monitor, Monitors
 from pyke.errors import PykeError, StartFailed
 from pyke.paths import Layout
 
@@ -203,7 +204,7 @@ def test_exit_codes(house: House, script: str, code: int) -> None:
     # As process 1 of its namespace it cannot kill itself: the kernel shields it, as everywhere.
     record = house.run(script)
     assert (record.code, record.oom_killed, record.lost) == (code, False, False)
-    assert house.monitors.exit_record(house.exit_record("a")) == record
+    assert read_exit_record(house.exit_record("a")) == record
     assert not os.path.exists(os.path.join(house.layout.container_run_directory("a"), "monitor.sock"))
 
 
@@ -486,7 +487,7 @@ def test_exec_of_a_command_that_is_missing(house: House) -> None:
         monitor.wait_started()
     assert failure.value.exit_status == 127
     monitor.abort()
-    record = house.monitors.exit_record(bundle["exit_record"])
+    record = read_exit_record(bundle["exit_record"])
     assert record is not None and record.code == 127
     container.signal(signal.SIGKILL)
     house.ended("a")
@@ -521,9 +522,57 @@ def test_an_end_that_nobody_heard_is_found_and_wakes_an_engine(house: House, tmp
     client.connection.sendall(b"\n")
     client.read_all()
     eventually(woken.exists)
-    record = house.monitors.exit_record(house.exit_record("a"))
+    record = read_exit_record(house.exit_record("a"))
     assert record is not None and record.code == 6
     assert house.monitors.adopt("a", house.layout.container_run_directory("a")) is None
+
+
+def test_an_engine_that_dies_after_it_was_told_of_an_end_is_replaced(house: House, tmp_path: Path) -> None:
+    """It has heard of the end, and is killed before it has done anything about it."""
+    woken = tmp_path / "woken"
+    bundle = house.bundle("a", "exit 6", wake=["/bin/sh", "-c", f"echo woken > {woken}"])
+    monitor = house.monitors.launch(bundle)
+    monitor.wait_ready()
+    monitor.go()
+    eventually(lambda: monitor.listen() and monitor.end() is not None)
+    assert not woken.exists()
+    monitor.close()
+    eventually(woken.exists)
+
+
+def test_an_end_that_an_engine_has_seen_to_wakes_no_other(house: House, tmp_path: Path) -> None:
+    woken = tmp_path / "woken"
+    monitor = house.start(house.bundle("a", "read a; exit 6", stdin=True, wake=["/bin/sh", "-c", f"echo woken > {woken}"]))
+    keeper = parent_of(monitor.state()["pid"])
+    monitor.signal(signal.SIGKILL)
+    house.ended("a")
+    eventually(lambda: not is_alive(keeper))
+    assert not woken.exists()
+
+
+def test_a_container_outlives_an_engine_that_dies_as_it_starts_and_the_next(house: House) -> None:
+    bundle = house.bundle("a", "sleep 1000")
+    first = house.monitors.launch(bundle)
+    first.wait_ready()
+    first.go()
+    first.close()  # before the monitor can say that it has started
+    for _ in range(2):
+        next_engine = adopted(house, "a")
+        assert next_engine.state()["phase"] == "running"
+        next_engine.close()
+    last = adopted(house, "a")
+    house.monitors.watch("a", last)
+    last.signal(signal.SIGTERM)
+    last.signal(signal.SIGKILL)
+    assert house.ended("a").signal == signal.SIGKILL
+
+
+def adopted(house: House, id: str) -> Monitor:
+    """The monitor of a container, taken over by another engine, once its container runs."""
+    monitor = house.monitors.adopt(id, house.layout.container_run_directory(id))
+    assert monitor is not None
+    eventually(lambda: monitor.state()["phase"] == "running")
+    return monitor
 
 
 def test_a_monitor_that_is_killed_takes_its_container_along(house: House) -> None:
@@ -593,7 +642,7 @@ def test_a_full_disk_does_not_stop_a_container_and_keeps_its_status(house: House
         house.start(bundle)
         assert house.ended("a").code == 4
         fallback = os.path.join(house.layout.container_run_directory("a"), "exit.json")
-        found = house.monitors.exit_record(house.exit_record("a")) or house.monitors.exit_record(fallback)
+        found = read_exit_record(house.exit_record("a")) or read_exit_record(fallback)
         assert found is not None and found.code == 4
     finally:
         subprocess.run(["umount", kept], check=True)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from pyke.engine import recover
 from pyke.engine.containers import exits
 from pyke.engine.containers.door import Containers
+from pyke.engine.containers.exit_records import ExitRecord
 from pyke.engine.containers.files import Files
 from pyke.engine.containers.health import HealthChecks
-from pyke.engine.containers.monitors import ExitRecord, Monitor, Monitors
+from pyke.engine.containers.monitors import Monitor, Monitors
 from pyke.engine.events import Events
 from pyke.engine.identifiers import new_id
 from pyke.engine.images.door import Images
@@ -62,7 +63,6 @@ class Engine:
         self.awaited_restarts: set[str] = set()  # containers whose restart a timer of this engine will do
         self._recovered = threading.Event()
         self._endings = concurrent.futures.ThreadPoolExecutor(ENDING_THREADS, thread_name_prefix="pyke-exit")
-        self.monitors.on_exit = self._ended
 
     @property
     def id(self) -> str:
@@ -106,10 +106,10 @@ class Engine:
 
     def watch(self, id: str, monitor: Monitor) -> None:
         """Be told when the container ends."""
-        self.monitors.watch(id, monitor)
+        self.monitors.watch(id, monitor, lambda id, record: self._ended(id, record, monitor), is_noted_later=True)
 
-    def _ended(self, id: str, record: ExitRecord) -> None:
-        self._endings.submit(exits.handle_logged, self, id, record)
+    def _ended(self, id: str, record: ExitRecord, monitor: Monitor) -> None:
+        self._endings.submit(exits.handle_logged, self, id, record, monitor.noted)
 
     def close(self) -> None:
         """Leave; containers run on. Where none runs, the host gets its network back as it was; the next engine makes it anew."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -19,23 +18,26 @@ class Events:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._lock = threading.Lock()
+        self._lock = state.lock  # an event is told and recorded together with what it is about
         self._listeners: list[queue.Queue[Event | None]] = []
 
     def publish(self, kind: str, action: str, object: str, **attributes: str) -> Event:
         """Record an event and hand it to every listener. `attributes` are what Docker shows under Actor; the longest go when they are
-        more than an event may hold."""
-        event = Event(time=time.time_ns(), kind=kind, action=action, object=object, attributes=_bounded(attributes))
-        with self._lock:
+        more than an event may hold. Within a transaction it is recorded with it, and told when that has been made."""
+        with self._state.transaction():
+            event = Event(time=time.time_ns(), kind=kind, action=action, object=object, attributes=_bounded(attributes))
             self._state.add_event(event)
-            for listener in list(self._listeners):
-                try:
-                    listener.put_nowait(event)
-                except queue.Full:
-                    self._listeners.remove(listener)
-                    listener.queue.clear()
-                    listener.put_nowait(None)
+            self._state.after_commit(lambda: self._deliver(event))
         return event
+
+    def _deliver(self, event: Event) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener.put_nowait(event)
+            except queue.Full:
+                self._listeners.remove(listener)
+                listener.queue.clear()
+                listener.put_nowait(None)
 
     def subscribe(self, since: int = 0, until: int = 0, wanted: Callable[[Event], bool] = lambda event: True) -> Subscription:
         """Past events from `since` (ns, 0: none), then those to come until `until` (ns, 0: for ever)."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyke.engine.containers import exits, remove, restarts
-from pyke.engine.containers.monitors import ExitRecord
+from pyke.engine.containers import exits, pause, remove, restarts, start
+from pyke.engine.containers.exit_records import ExitRecord, read_exit_record
 from pyke.engine.identifiers import is_full_id
 from pyke.engine.images import commit as image_commit
 from pyke.engine.state import Intent
@@ -45,11 +45,13 @@ def _adopt(engine: Engine, container: Container) -> None:
     if condition["phase"] == "running":
         engine.containers.monitors[container.id] = monitor
         if not container.state.is_running:
-            started = replace(container.state, status="running", pid=condition["pid"], started_at=condition["started"], finished_at=0)
-            engine.containers.reset_state(container, started)
+            state = start.running_state(container, condition["pid"], condition["started"])
+            container = start.record_start(engine, replace(container, state=state))
+        pause.settle(engine, container)
         engine.watch(container.id, monitor)
         engine.health.begin(engine.containers.get(container.id))
     elif condition["phase"] == "ended":
+        _has_run(engine, container, condition["started"])
         engine.watch(container.id, monitor)
     else:
         monitor.abort()
@@ -62,15 +64,22 @@ def _ended_meanwhile(engine: Engine, container: Container) -> None:
         engine.layout.container_directory(container.id),
         engine.layout.container_run_directory(container.id),
     )  # the second, if the disk was full
-    record = next(filter(None, (engine.monitors.exit_record(os.path.join(directory, "exit.json")) for directory in kept)), None)
+    record = next(filter(None, (read_exit_record(os.path.join(directory, "exit.json")) for directory in kept)), None)
+    if record is not None and record.time <= container.state.finished_at:
+        record = None  # of the run before: the engine died before this one began
     if record is None and not container.state.is_running:
         _never_started(engine, container)
         return
-    if not container.state.is_running:
-        container = engine.containers.put_state(container, status="running")
+    _has_run(engine, container, record.started if record else 0)
     exits.handle(
         engine, container.id, record or ExitRecord(code=255, error="the machine or the monitor of the container went down", lost=True)
     )
+
+
+def _has_run(engine: Engine, container: Container, started: int) -> None:
+    """The engine died before it had put a start on record, and the run has ended meanwhile: first things first."""
+    if not container.state.is_running:
+        start.record_start(engine, replace(container, state=start.running_state(container, 0, started)))
 
 
 def _never_started(engine: Engine, container: Container) -> None:

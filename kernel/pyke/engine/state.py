@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -54,8 +54,10 @@ class State:
     """
 
     def __init__(self, path: str, belongings: Sequence[str] = ()) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._depth = 0
+        self._afterwards: list[Callable[[], None]] = []  # to be done when the transaction is on its way to the disk
+        self._undo: list[Callable[[], None]] = []  # or this, in reverse, when it fails
         self._path = path
         self._connection = _open(path, belongings)
         try:
@@ -67,13 +69,13 @@ class State:
             raise PykeError(f"the state file {path} is damaged: {error}", hint=f"ls -l {path}") from error
 
     def close(self) -> None:
-        with self._lock:
+        with self.lock:
             self._connection.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Group writes: all of them, or none. Nests; the outermost commits."""
-        with self._lock:
+        with self.lock:
             self._depth += 1
             try:
                 if self._depth == 1:
@@ -81,14 +83,36 @@ class State:
                 yield self._connection
                 if self._depth == 1:
                     self._connection.execute("COMMIT")
+                    self._committed()
             except BaseException as error:
-                if self._depth == 1 and self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self._depth == 1:
+                    self._roll_back()
                 if isinstance(error, sqlite3.Error):
                     raise self._translated(error) from error
                 raise
             finally:
                 self._depth -= 1
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Do something when the transaction that is under way has been made; nothing where it fails."""
+        self._afterwards.append(act)
+
+    def on_rollback(self, act: Callable[[], None]) -> None:
+        """Do something if the transaction that is under way fails."""
+        self._undo.append(act)
+
+    def _committed(self) -> None:
+        acts, self._afterwards = self._afterwards, []
+        self._undo.clear()
+        for act in acts:
+            act()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._afterwards.clear()
+        while self._undo:
+            self._undo.pop()()
 
     def _translated(self, error: sqlite3.Error) -> PykeError:
         directory = os.path.dirname(self._path)
@@ -122,7 +146,7 @@ class State:
             connection.execute("DELETE FROM intents WHERE number = ?", (intent.number,))
 
     def intents(self) -> list[Intent]:
-        with self._lock:
+        with self.lock:
             rows = self._connection.execute("SELECT number, kind, object, data FROM intents ORDER BY number").fetchall()
         return [Intent(number, kind, object, json.loads(data)) for number, kind, object, data in rows]
 
@@ -136,7 +160,7 @@ class State:
                 connection.execute("DELETE FROM events WHERE number <= ?", (number - EVENTS_KEPT,))
 
     def events(self, since: int, until: int) -> list[Event]:
-        with self._lock:
+        with self.lock:
             rows = self._connection.execute(
                 "SELECT data FROM events WHERE time >= ? AND time <= ? ORDER BY number", (since, until)
             ).fetchall()
@@ -145,7 +169,7 @@ class State:
     # facts: single values, such as the engine's ID
 
     def fact(self, name: str) -> str | None:
-        with self._lock:
+        with self.lock:
             row = self._connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
@@ -159,7 +183,7 @@ class Table(Generic[R]):
 
     def __init__(self, state: State, kind: str, model: type[R], key: str) -> None:
         self._state, self._kind, self._key = state, kind, key
-        with state._lock:
+        with state.lock:
             rows = state._connection.execute("SELECT id, data FROM records WHERE kind = ?", (kind,)).fetchall()
         self._records: dict[str, R] = {id: from_data(model, json.loads(data)) for id, data in rows}
 
@@ -167,7 +191,7 @@ class Table(Generic[R]):
         return self._records.get(id)
 
     def all(self) -> list[R]:
-        with self._state._lock:
+        with self._state.lock:
             return list(self._records.values())
 
     def put(self, record: R) -> None:
@@ -175,12 +199,23 @@ class Table(Generic[R]):
         with self._state.transaction() as connection:
             data = json.dumps(to_data(record))
             connection.execute("INSERT OR REPLACE INTO records (kind, id, data) VALUES (?, ?, ?)", (self._kind, id, data))
-            self._records[id] = record
+            self._remember(id, record)
 
     def delete(self, id: str) -> None:
         with self._state.transaction() as connection:
             connection.execute("DELETE FROM records WHERE kind = ? AND id = ?", (self._kind, id))
+            self._remember(id, None)
+
+    def _remember(self, id: str, record: R | None) -> None:
+        before = self._records.get(id)
+        self._state.on_rollback(lambda: self._set(id, before))
+        self._set(id, record)
+
+    def _set(self, id: str, record: R | None) -> None:
+        if record is None:
             self._records.pop(id, None)
+        else:
+            self._records[id] = record
 
     def __len__(self) -> int:
         return len(self._records)

@@ -108,6 +108,12 @@ class Request:
     def __getitem__(self, name: str) -> str:
         return self.parameters[name]
 
+    @property
+    def repeats(self) -> int:
+        """When the client first asked for this (ns), if an engine was killed before it answered; else 0. Only pyke's own client says so."""
+        text = self.headers.get("x-pyke-repeats", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
     def json(self) -> Fields:
         """The body as a JSON object; an empty body is an empty object. Raises `InvalidRequest`, `BodyTooLarge`."""
         kind = self.headers.get("content-type", JSON_TYPE).partition(";")[0].strip().lower()

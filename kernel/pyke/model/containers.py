@@ -142,3 +142,4 @@ class Exec:
     pid: int = 0
     is_running: bool = False
     exit_code: int | None = None  # None until it has ended
+    error: str = ""  # why it was not run, or not to its end

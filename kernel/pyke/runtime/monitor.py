@@ -23,6 +23,7 @@ from pyke.runtime.stdio import Stdio, set_terminal_size
 from pyke.runtime.streams import Streams
 
 DRAIN = 2.0  # seconds that processes which outlive the container's first one may keep its pipes open, as Docker
+NOTING = 300.0  # seconds that an engine has for what an end asks for; a restart may be put off by one of them
 LINGER = 86400.0  # seconds for which a client may pause while it reads what was printed before the end
 
 TYPE_CHECKING = False
@@ -62,6 +63,7 @@ class Monitor:
         stdio = bundle["stdio"]
         self._requests = Requests(self)
         self.peers: list[Peer] = []
+        self.control: Peer | None = None  # the engine that asked for this, for as long as it is there
         self.streams = Streams(
             self.loop,
             self._open_log(bundle.get("log")),
@@ -78,6 +80,7 @@ class Monitor:
         self.report: sockets.Socket | None = None  # init's words until its exec
         self.failure: dict[str, Any] | None = None
         self.status: int | None = None  # of the process that has ended, as a shell says it
+        self.is_noted = False  # whether an engine has done what the end asks for
         self.signal = 0  # by which it was ended; 0: it exited
 
     def _open_log(self, wish: dict[str, Any] | None) -> LogFile | None:
@@ -111,8 +114,8 @@ class Monitor:
         self.phase, self.pid, self.started, self.size = "running", state["pid"], state["started"], tuple(state["size"])
         self.bundle["wake"] = state["wake"]
         self._listen_at(sockets.Socket(fileno=held["listener"]))
-        if "control" in held:
-            self._obey(sockets.Socket(fileno=held["control"]))
+        for number, is_subscribed in enumerate(state["peers"]):
+            self._greet(sockets.Socket(fileno=held[f"peer {number}"])).is_subscribed = is_subscribed
         if "stdin" in held:
             self.streams.set_input(held["stdin"])
         for number, name in ((1, "stdout"), (2, "stderr")):
@@ -312,17 +315,26 @@ class Monitor:
         if not self.is_exec:
             self.streams.dismiss()
         end: dict[str, Any] = {"exit_code": self.status, "signal": self.signal, "oom_killed": self._remove_cgroup(), "time": time.time_ns()}
+        end["started"] = self.started
         if self.failure:
             self.phase, end = "failed", {**end, "hint": "", "exit_status": 125, **self.failure, "event": "failed"}
         else:
             self.phase, end = "ended", {**end, "event": "exited"}
         self._record(end)
         self._stop_listening()
-        if not self.tell(end) and self.phase == "ended" and self.bundle.get("wake"):
+        is_told = self.tell(end)
+        if self.phase == "ended" and self.bundle.get("wake") and not (is_told and self._wait_until_noted()):
             endings.wake(self.bundle["wake"])
         if self.is_exec:
             self._dismiss_exec()
         self.streams.linger(LINGER)
+
+    def _wait_until_noted(self) -> bool:
+        """Whether an engine has done what the end asks for. One that is killed after it was told, hangs up without having said so."""
+        deadline = now() + NOTING
+        while not self.is_noted and now() < deadline and any(peer.is_subscribed for peer in self.peers):
+            self.loop.turn(deadline - now())
+        return self.is_noted
 
     def _dismiss_exec(self) -> None:
         """An exec's client asks for the exit code when its streams end: the engine has been told by then. One that failed reads why."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyke.runtime.control import Peer
     from pyke.runtime.monitor import Monitor
 
-OPERATIONS = ("go", "abort", "attach", "resize", "signal", "subscribe", "state", "wake")
+OPERATIONS = ("go", "abort", "attach", "resize", "signal", "subscribe", "state", "wake", "noted")
 
 
 class Requests:
@@ -80,6 +80,10 @@ class Requests:
     def wake(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
         """What to run at the end, if no engine is there to be told; null for nothing."""
         self._monitor.bundle["wake"] = request["argv"]
+
+    def noted(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> None:
+        """An engine has done what the end asks for: no other need be woken."""
+        self._monitor.is_noted = True
 
     def subscribe(self, peer: Peer, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         peer.is_subscribed = True

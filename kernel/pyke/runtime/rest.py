@@ -76,19 +76,27 @@ class Midwife(Monitor):
     def let_go(self) -> None:
         """What the engine says from here on is for the heir."""
         super().let_go()
-        self.control.pause()
+        if self.control:
+            self.control.pause()
 
     def _hand_over(self, heir: sockets.Socket) -> None:
         assert self.stdio
+        peers = [peer for peer in self.peers if peer.fileno() >= 0]  # the next engine may have come already
         held = {
             "process": os.pidfd_open(self.pid),
             "listener": self.listener.fileno(),
-            "control": self.control.fileno(),
+            **{f"peer {number}": peer.fileno() for number, peer in enumerate(peers)},
             "terminal": self.terminal,
             "stdin": self.stdio.stdin,
             "stdout": self.stdio.stdout,
             "stderr": self.stdio.stderr,
         }
         given = {name: descriptor for name, descriptor in held.items() if descriptor >= 0}
-        known = {"pid": self.pid, "started": self.started, "size": self.size, "wake": self.bundle.get("wake")}
+        known = {
+            "pid": self.pid,
+            "started": self.started,
+            "size": self.size,
+            "wake": self.bundle.get("wake"),
+            "peers": [peer.is_subscribed for peer in peers],
+        }
         sockets.send(heir, json.dumps({**known, "descriptors": list(given)}).encode(), list(given.values()))

@@ -160,3 +160,20 @@ def test_a_damaged_record_is_told_with_the_file(state: State, path: str) -> None
         connection.execute("INSERT INTO records VALUES ('network', 'x', '{\"id\": 5')")
     with pytest.raises(PykeError, match="is damaged"):
         State(path)
+
+
+def test_what_fails_is_as_if_it_had_never_been(state: State) -> None:
+    """The records in memory, too, and nobody is told of it."""
+    told: list[str] = []
+    state.networks.put(network("old"))
+    with pytest.raises(ValueError, match="no"), state.transaction():
+        state.networks.put(Network(id="old" * 8, name="changed", driver="none"))
+        state.networks.put(network("new"))
+        state.networks.delete("old" * 8)
+        state.after_commit(lambda: told.append("new"))
+        raise ValueError("no")
+    assert state.networks.all() == [network("old")]
+    with state.transaction():
+        state.after_commit(lambda: told.append("next"))
+        assert told == []
+    assert told == ["next"]

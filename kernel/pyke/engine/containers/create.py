@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from pyke.engine.borders import host_errors
 from pyke.engine.containers import mounts
 from pyke.engine.containers.signals import signal_number
-from pyke.engine.identifiers import check_name, new_id
-from pyke.errors import InvalidRequest
+from pyke.engine.identifiers import check_id, check_name, new_id
+from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Caller, Container, ContainerSpec, Image
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
 
-def create(engine: Engine, spec: ContainerSpec, *, name: str, caller: Caller) -> tuple[Container, tuple[str, ...]]:
+def create(engine: Engine, spec: ContainerSpec, *, name: str, id: str, caller: Caller) -> tuple[Container, tuple[str, ...]]:
     """Make a container and return it with warnings. On failure nothing stays behind."""
     engine.ready()
     if name:
@@ -27,7 +27,7 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, caller: Caller) ->
     spec = engine.hooks.container_creating(spec, caller)
     engine.authorize(caller, "container.create", name, spec)
     image = engine.images.named(spec.image)
-    id = new_id()
+    id = _fresh_id(engine, id)
     name = engine.containers.claim_name(id, name.removeprefix("/"))
     try:
         with host_errors(f"container {name} cannot be created", engine.layout.root):
@@ -35,9 +35,14 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, caller: Caller) ->
     except BaseException:
         engine.containers.release_name(name)
         raise
-    engine.events.publish("container", "create", id, **engine.attributes(container))
     engine.hooks.container_created(container)
     return container, ()
+
+
+def _fresh_id(engine: Engine, wanted: str) -> str:
+    if wanted and engine.containers.has(check_id(wanted)):
+        raise Conflict(f"there is a container {wanted} already", hint="pyke ps -a --no-trunc")
+    return wanted or new_id()
 
 
 def _plan(engine: Engine, spec: ContainerSpec, image: Image, id: str, name: str) -> Container:
@@ -113,7 +118,9 @@ def _make(engine: Engine, image: Image, container: Container) -> Container:
         os.makedirs(directory, mode=0o710)
         undo.callback(engine.volumes.release, container.id)
         container = replace(container, mounts=mounts.resolve(engine, container), endpoints=engine.networks.planned(container))
-        engine.containers.put(container)
+        with engine.state.transaction():
+            engine.containers.put(container)
+            engine.events.publish("container", "create", container.id, **engine.attributes(container))
         undo.pop_all()
     return container
 

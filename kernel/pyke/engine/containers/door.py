@@ -63,6 +63,10 @@ class Containers:
             raise NoSuchContainer(f"No such container: {ref}", hint="pyke ps -a")
         return found
 
+    def has(self, id: str) -> bool:
+        """Whether there is a container with this full ID."""
+        return self.engine.state.containers.get(id) is not None
+
     def _by_prefix(self, prefix: str) -> Container | None:
         matching = [container for container in self.engine.state.containers.all() if container.id.startswith(prefix)]
         if len(matching) > 1:
@@ -104,9 +108,9 @@ class Containers:
 
     # a life, in order
 
-    def create(self, spec: ContainerSpec, *, name: str = "", caller: Caller) -> Created:
-        """Make a container from an image; nothing runs yet."""
-        container, warnings = create.create(self.engine, spec, name=name, caller=caller)
+    def create(self, spec: ContainerSpec, *, name: str = "", id: str = "", caller: Caller) -> Created:
+        """Make a container from an image; nothing runs yet. `id`: one of 64 random digits, by a client that may have to ask again."""
+        container, warnings = create.create(self.engine, spec, name=name, id=id, caller=caller)
         return Created(container.id, warnings)
 
     def start(self, ref: str, *, caller: Caller) -> None:

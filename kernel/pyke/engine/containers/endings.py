@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from pyke.engine.containers.monitors import ExitRecord
+from pyke.engine.containers.exit_records import ExitRecord
 from pyke.errors import PykeError
 from pyke.model import Caller, Container, Ending, Request
 

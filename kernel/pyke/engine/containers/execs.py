@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pyke.codec import to_data
 from pyke.engine.containers import attach, start
 from pyke.engine.containers.exec_records import ExecRecords
-from pyke.engine.containers.monitors import KILLED, AttachRequest, ExitRecord, Monitor
+from pyke.engine.containers.exit_records import ExitRecord, read_exit_record
+from pyke.engine.containers.monitors import KILLED, AttachRequest, Monitor
 from pyke.engine.containers.oci_runtime import exec_process
 from pyke.engine.identifiers import new_id
 from pyke.errors import Conflict, InvalidRequest, NoSuchExec, PykeError, StartFailed
@@ -44,7 +45,7 @@ class Execs:
             directory = self._records.directory(exec)
             monitor = self.engine.monitors.adopt(exec.id, directory)
             if monitor is None:
-                record = self.engine.monitors.exit_record(os.path.join(directory, "exit.json"))
+                record = read_exit_record(os.path.join(directory, "exit.json"))
                 self._ended(exec.id, record or ExitRecord(KILLED, lost=True))
             else:
                 self._monitors[exec.id] = monitor
@@ -205,7 +206,7 @@ class Execs:
             self._monitors.pop(id, None)
             if self._execs[id].exit_code is not None:
                 return
-            exec = replace(self._execs[id], is_running=False, exit_code=record.code, pid=0)
+            exec = replace(self._execs[id], is_running=False, exit_code=record.code, error=record.error, pid=0)
             self._execs[id] = exec
             is_told = self._records.is_told(exec)
             self._records.ended(exec)
@@ -243,4 +244,5 @@ def _check_running(container: Container) -> None:
 
 def _never_executed(error: PykeError) -> ExitRecord:
     """Docker has 126 for what is no fault of the command's."""
-    return ExitRecord(max(error.exit_status, NOT_EXECUTABLE) if isinstance(error, StartFailed) else NOT_EXECUTABLE)
+    status = max(error.exit_status, NOT_EXECUTABLE) if isinstance(error, StartFailed) else NOT_EXECUTABLE
+    return ExitRecord(status, error=error.message)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyke import sockets
+from pyke.engine.containers.exit_records import ExitRecord, exit_record, read_exit_record
 from pyke.engine.containers.spawners import SpawnerLink
 from pyke.errors import PykeError, StartFailed
 from pyke.paths import Layout
@@ -40,18 +41,6 @@ class AttachRequest:
     streams: tuple[str, ...] = ("stdin", "stdout", "stderr")
     framed: bool = True
     detach_keys: str = "\x10\x11"  # as a terminal sends them
-
-
-@dataclass(frozen=True, slots=True)
-class ExitRecord:
-    """How a process ended. `signal`: by which, 0 if it exited. `lost`: its monitor was killed, so that nobody saw the end."""
-
-    code: int
-    oom_killed: bool = False
-    time: int = 0  # ns
-    error: str = ""
-    lost: bool = False
-    signal: int = 0
 
 
 class Monitor:
@@ -232,7 +221,7 @@ class Monitor:
         """How the process ended; None while it runs."""
         with self._changed:
             if (event := self._events.get("exited")) is not None:
-                return _record(event)
+                return exit_record(event)
             return self._lost() if self._is_over else None
 
     def _lost(self) -> ExitRecord:
@@ -242,11 +231,18 @@ class Monitor:
             if path and (record := read_exit_record(path)) is not None:
                 return record
         if "exec" not in self._bundle:
+            log.warning("%s: its monitor was killed, and it with it", self._name)
             cgroup = cgroups.at(self._bundle["oci"]["linux"]["cgroupsPath"])
             with contextlib.suppress(OSError):
                 cgroup.kill_all()
                 cgroup.remove()
         return ExitRecord(KILLED, time=time.time_ns(), error="its monitor was killed", lost=True)
+
+    def noted(self) -> None:
+        """What the end asks for has been done: let the monitor leave without waking another engine, and hear no more."""
+        with self._changed, contextlib.suppress(OSError):
+            self._connection.sendall(b'{"op": "noted"}\n')
+        self.close()
 
     def close(self) -> None:
         """Hear no more; whoever still waits for an answer is told that there will be none. Idempotent."""
@@ -286,9 +282,20 @@ class Monitors:
             for client in clients:
                 client.client.close()
 
-    def watch(self, id: str, monitor: Monitor, on_exit: Callable[[str, ExitRecord], None] | None = None) -> None:
-        """Have `on_exit` (or the one of all) called once when the process ends; at once if it has."""
-        self._watcher.watch(monitor, lambda record: (on_exit or self.on_exit)(id, record))
+    def watch(
+        self, id: str, monitor: Monitor, on_exit: Callable[[str, ExitRecord], None] | None = None, *, is_noted_later: bool = False
+    ) -> None:
+        """Have `on_exit` (or the one of all) called once when the process ends; at once if it has.
+
+        With `is_noted_later` the caller calls `monitor.noted()` when all that the end asks for has been done.
+        """
+
+        def ended(record: ExitRecord) -> None:
+            if not is_noted_later:
+                monitor.noted()
+            (on_exit or self.on_exit)(id, record)
+
+        self._watcher.watch(monitor, ended)
 
     def adopt(self, id: str, directory: str) -> Monitor | None:
         """The monitor that an earlier engine had started in `directory`; None if it is gone."""
@@ -304,10 +311,6 @@ class Monitors:
             monitor.close()
             return None
         return monitor
-
-    def exit_record(self, path: str) -> ExitRecord | None:
-        """What a monitor left at `path`; None if nothing, or nothing that makes sense."""
-        return read_exit_record(path)
 
     def close(self) -> None:
         """Stop watching and let go of the spawner; everything runs on."""
@@ -359,20 +362,7 @@ class _Watcher:
             with self._lock:
                 self._epoll.unregister(descriptor)
                 del self._watched[descriptor]
-            monitor.close()
             on_exit(record)
-
-
-def read_exit_record(path: str) -> ExitRecord | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return _record(json.load(file))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _record(data: dict[str, Any]) -> ExitRecord:
-    return ExitRecord(int(data["exit_code"]), bool(data["oom_killed"]), int(data["time"]), signal=int(data.get("signal", 0)))
 
 
 def _write_bundle(bundle: dict[str, Any]) -> None:

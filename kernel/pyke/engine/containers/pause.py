@@ -22,8 +22,7 @@ def pause(engine: Engine, container: Container, *, caller: Caller) -> None:
         if not container.state.is_running:
             raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
         cgroups.at(engine.cgroup_path(container)).freeze()
-        engine.containers.put_state(container, status="paused")
-    engine.events.publish("container", "pause", container.id, **engine.attributes(container))
+        _record(engine, container, "pause", "paused")
 
 
 def unpause(engine: Engine, container: Container, *, caller: Caller) -> None:
@@ -34,8 +33,22 @@ def unpause(engine: Engine, container: Container, *, caller: Caller) -> None:
         if container.state.status != "paused":
             raise Conflict(f"Container {container.id} is not paused", hint=f"pyke pause {container.name}")
         thaw(engine, container)
-        engine.containers.put_state(container, status="running")
-    engine.events.publish("container", "unpause", container.id, **engine.attributes(container))
+        _record(engine, container, "unpause", "running")
+
+
+def _record(engine: Engine, container: Container, action: str, status: str) -> None:
+    with engine.state.transaction():
+        engine.containers.put_state(container, status=status)
+        engine.events.publish("container", action, container.id, **engine.attributes(container))
+
+
+def settle(engine: Engine, container: Container) -> None:
+    """An engine died between freezing (or thawing) and its record: what nobody was told of is undone, what was begun to be thawed runs."""
+    cgroup = cgroups.at(engine.cgroup_path(container))
+    if container.state.status == "running" and cgroup.is_frozen():
+        thaw(engine, container)
+    elif container.state.status == "paused" and not cgroup.is_frozen():
+        _record(engine, container, "unpause", "running")
 
 
 def thaw(engine: Engine, container: Container) -> None:

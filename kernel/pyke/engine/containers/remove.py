@@ -79,10 +79,11 @@ def forget(engine: Engine, container: Container, *, volumes: bool) -> None:
         engine.volumes.release(container.id, remove_anonymous=volumes)
         shutil.rmtree(engine.layout.container_run_directory(container.id), ignore_errors=True)
         shutil.rmtree(engine.layout.container_directory(container.id), ignore_errors=True)
-        engine.state.containers.delete(container.id)
+        with engine.state.transaction():
+            engine.state.containers.delete(container.id)
+            engine.events.publish("container", "destroy", container.id, **engine.attributes(container))
     engine.containers.release_name(container.name)
     engine.images.collect()
-    engine.events.publish("container", "destroy", container.id, **engine.attributes(container))
     engine.containers.waits.removed(container.id, Exit(container.state.exit_code, container.state.error))
     engine.hooks.container_removed(container)
 

@@ -25,7 +25,9 @@ def rename(engine: Engine, container: Container, name: str, *, caller: Caller) -
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
         engine.containers.claim_name(container.id, name)
-        renamed = engine.containers.put(replace(container, name=name))
+        renamed = replace(container, name=name)
+        with engine.state.transaction():
+            engine.containers.put(renamed)
+            engine.events.publish("container", "rename", container.id, **engine.attributes(renamed), oldName=f"/{container.name}")
         engine.containers.release_name(container.name)
         engine.networks.renamed(renamed)
-    engine.events.publish("container", "rename", container.id, **engine.attributes(renamed), oldName=f"/{container.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -67,18 +68,26 @@ def next_delay(state: ContainerState) -> float:
     return min(state.backoff * 2, LONGEST_DELAY)
 
 
-def schedule(engine: Engine, container: Container) -> None:
-    """Start a container that is "restarting" when its time comes. The record says so, too: another engine takes over if this one dies."""
+def schedule(engine: Engine, container: Container, noted: Callable[[], None] = lambda: None) -> None:
+    """Start a container that is "restarting" when its time comes, and call `noted` then. The record says so, too: another engine takes
+    over if this one dies, and is woken for it by the monitor, which waits for `noted`."""
     if container.id in engine.awaited_restarts:
-        return
+        return noted()
     engine.awaited_restarts.add(container.id)
     passed = (time.time_ns() - container.state.finished_at) / 1e9
-    timer = threading.Timer(max(0.0, container.state.backoff - max(0.0, passed)), _restart, (engine, container.id))
+    timer = threading.Timer(max(0.0, container.state.backoff - max(0.0, passed)), _restart, (engine, container.id, noted))
     timer.daemon = True
     timer.start()
 
 
-def _restart(engine: Engine, id: str) -> None:
+def _restart(engine: Engine, id: str, noted: Callable[[], None]) -> None:
+    try:
+        _restart_now(engine, id)
+    finally:
+        noted()
+
+
+def _restart_now(engine: Engine, id: str) -> None:
     from pyke.engine.containers import start  # start tells of the first start and knows nothing of this room
 
     engine.awaited_restarts.discard(id)

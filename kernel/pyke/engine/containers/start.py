@@ -47,7 +47,6 @@ def run(engine: Engine, container: Container) -> None:
         error.hint = error.hint or _hint(container, error)
         _failed(engine, container, error)
         raise
-    engine.events.publish("container", "start", started.id, **engine.attributes(started))
     engine.hooks.container_started(started)
 
 
@@ -74,10 +73,10 @@ def _run(engine: Engine, container: Container) -> Container:
         monitor.wait_ready(CREATED_DEADLINE)
         engine.containers.monitors[container.id] = monitor
         undo.callback(engine.containers.monitors.pop, container.id, None)
-        state = _running_state(container, pid)
+        state = running_state(container, pid, time.time_ns())
         monitor.go()
         monitor.wait_started(CREATED_DEADLINE)
-        started = engine.containers.put(replace(container, endpoints=endpoints, state=state))
+        started = record_start(engine, replace(container, endpoints=endpoints, state=state))
         undo.pop_all()
     engine.watch(started.id, monitor)
     engine.health.begin(started)
@@ -93,13 +92,21 @@ def _connect(engine: Engine, container: Container, monitor: Monitor, pid: int) -
         raise
 
 
-def _running_state(container: Container, pid: int) -> ContainerState:
+def record_start(engine: Engine, container: Container) -> Container:
+    """Put a container that has begun to run on record, together with the event that says so."""
+    with engine.state.transaction():
+        engine.containers.put(container)
+        engine.events.publish("container", "start", container.id, **engine.attributes(container))
+    return container
+
+
+def running_state(container: Container, pid: int, started_at: int) -> ContainerState:
     """A run begins: nothing is known of it yet. What the restart policy counts, and how the last run ended, is kept."""
     kept = container.state
     return ContainerState(
         status="running",
         pid=pid,
-        started_at=time.time_ns(),
+        started_at=started_at,
         restart_count=kept.restart_count,
         manually_stopped=kept.manually_stopped,
         backoff=kept.backoff,

@@ -26,6 +26,7 @@ def inspect(found: Exec) -> dict[str, Any]:
         "OpenStdout": spec.attach_stdout,
         "CanRemove": False,
         "ContainerID": found.container,
+        **({"Error": found.error} if found.error else {}),  # pyke's own
         "DetachKeys": spec.detach_keys,
         "Pid": found.pid,
     }

@@ -51,6 +51,10 @@ class Cgroup:
         """Stop every process and return when they have stopped; idempotent."""
         raise NotImplementedError
 
+    def is_frozen(self) -> bool:
+        """Whether its processes are stopped, or are about to be."""
+        raise NotImplementedError
+
     def thaw(self) -> None:
         """Let the processes run on; idempotent."""
         raise NotImplementedError

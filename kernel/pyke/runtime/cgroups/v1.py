@@ -95,6 +95,11 @@ class CgroupV1(Cgroup):
             if read(state).strip() == "FROZEN":
                 return
 
+    def is_frozen(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return read(self.file("freezer", "freezer.state")).strip() != "THAWED"
+        return False
+
     def thaw(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             write(self.file("freezer", "freezer.state"), "THAWED")

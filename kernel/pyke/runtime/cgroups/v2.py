@@ -72,6 +72,11 @@ class CgroupV2(Cgroup):
             if table(self.file("cgroup.events")).get("frozen"):
                 return
 
+    def is_frozen(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return read(self.file("cgroup.freeze")).strip() == "1"
+        return False
+
     def thaw(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             write(self.file("cgroup.freeze"), "0")

@@ -78,11 +78,14 @@ class MemoryContainers:
         self.streams: list[Logs] = []
         self.sizes: list[tuple[str, int, int]] = []
 
-    def create(self, spec: ContainerSpec, *, name: str = "", caller: Caller) -> Any:
+    def has(self, id: str) -> bool:
+        return id in self.records
+
+    def create(self, spec: ContainerSpec, *, name: str = "", id: str = "", caller: Caller) -> Any:
         image = self.engine.images.get(spec.image)
         if any(each.name == name for each in self.records.values()):
             raise NameInUse(f'Conflict. The container name "/{name}" is already in use', hint=f"pyke rm -f {name}")
-        id = new_id()
+        id = id or new_id()
         argv = (spec.entrypoint or image.config.entrypoint or ()) + (spec.command or image.config.command or ())
         network = self.engine.networks.get("bridge" if spec.network_mode == "default" else spec.network_mode)
         endpoint = Endpoint(new_id(), network.id, network.name, id, "172.17.0.2/16", gateway="172.17.0.1", mac="02:42:ac:11:00:02")

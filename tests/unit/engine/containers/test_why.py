@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pyke.engine.containers.endings import reason, size
-from pyke.engine.containers.monitors import ExitRecord
+from pyke.engine.containers.exit_records import ExitRecord
 from pyke.engine.containers.why import signal_name, tell
 from pyke.model import Container, ContainerSpec, ContainerState, Ending, Health, ImageConfig, Limits, Probe, Request
 
