@@ -87,6 +87,50 @@ def _printed(engine: Engine, script: str) -> float:
     return taken
 
 
+def read_log(engine: Engine) -> float:
+    """Seconds for `logs` of 256 MB in lines of 100 bytes."""
+    if not engine.run("ps", "-aq", "--filter", "name=writer"):
+        script = f"yes '{'a line of the length that many have, ' * 3:.99}' | head -c 268435456"
+        engine.run("run", "--name", "writer", "-d", "--network", "none", "--log-opt", "max-size=1g", "busybox", "sh", "-c", script)
+        engine.run("wait", "writer")
+    return engine.timed("logs", "writer")
+
+
+def copy_in(engine: Engine) -> float:
+    """Seconds to copy 500 MB in 4,000 files into a container that runs."""
+    return engine.timed("cp", str(_tree(engine)), f"{_store(engine)}:/tree{random.randrange(1 << 30)}")
+
+
+def copy_out(engine: Engine) -> float:
+    """Seconds to copy them back out of it."""
+    store = _store(engine)
+    if not engine.run("exec", store, "sh", "-c", "ls -d /tree || true"):
+        engine.run("cp", str(_tree(engine)), f"{store}:/tree")
+    return engine.timed("cp", f"{store}:/tree", str(engine.directory / f"back{random.randrange(1 << 30)}"))
+
+
+def _store(engine: Engine) -> str:
+    if not engine.run("ps", "-q", "--filter", "name=store"):
+        engine.run("run", "-d", "--name", "store", "--network", "none", "busybox", "sleep", "10000")
+    return "store"
+
+
+def _tree(engine: Engine) -> Path:
+    """A directory that all engines copy."""
+    tree = engine.directory / "tree"
+    if not tree.exists():
+        write_tree(tree)
+    return tree
+
+
+def write_tree(tree: Path, files: int = 4000, size: int = 125 << 10) -> None:
+    """Random files, fifty to a directory."""
+    for number in range(files):
+        directory = tree / f"directory{number // 50}"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"file{number}").write_bytes(os.urandom(size))
+
+
 def memory_of_a_monitor(engine: Engine) -> float:
     """Bytes (PSS) of the process that keeps a container, the mean of twenty that run at one time."""
     names = [engine.run("run", "-d", "--network", "none", "busybox", "sleep", "10000") for _ in range(PEOPLE)]
@@ -173,6 +217,9 @@ LINES = [
     Line("load, 5 layers, 64 MB, 4,000 files", load, "docker", 0.35, 0.22, 5),
     Line("256 MB to stdout, lines of 100 bytes", print_long_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
     Line("8 MB to stdout, lines of one letter", print_short_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
+    Line("logs of 256 MB, lines of 100 bytes", read_log, "docker", 0.8, 0.3, 3, without=("podman",)),
+    Line("cp of 500 MB, 4,000 files, into a container", copy_in, "docker", 0.8, 0.5, 3, without=("podman",)),
+    Line("cp of the same out of it", copy_out, "docker", 0.8, 0.5, 3, without=("podman",)),
     Line("PSS of a container's monitor", memory_of_a_monitor, "docker", 0.5, 0.25, 1, "MB"),
     Line("PSS at rest", memory_at_rest, "docker", 0.6, 0.4, 1, "MB", without=("podman",)),
 ]
