@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import time
 
 from pyke.cli import jsontext
 from pyke.errors import EngineUnavailable, PykeError
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 MAXIMUM_HEAD = 64 * 1024
 MAXIMUM_BODY = 256 * 1024 * 1024
 CHUNK = 64 * 1024
-ATTEMPTS = 3  # an engine may be killed in the moment of a request, the next one hardly
+ATTEMPTS = 5  # an engine may be killed in the moment of a request, the next ones hardly
 REPEATABLE = ("/wait", "/attach", "/resize", "/exec")  # the ends of paths to which a POST does no harm when it is done twice
+#: And those where it does none on an engine that is told so, and looks first whether it has been done.
+REPEATABLE_ON_PYKE = ("/start", "/stop", "/restart", "/kill", "/pause", "/unpause", "/rename", "/update", "/containers/create")
+REPEATS = "X-Pyke-Repeats"  # the time (ns) of the first attempt, in the head of every further one
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:")
 
 
@@ -210,11 +214,13 @@ class Client:
         the first one cannot have done anything, or where doing it twice does no harm.
         """
         target, last = path + query_string(query or {}), ATTEMPTS if content is None else 1
+        fields, begun = dict(headers or {}), time.time_ns()
         for attempt in range(1, last + 1):
             try:
-                return self._request(method, target, body, content, headers or {}, is_last=attempt == last)
+                return self._request(method, target, body, content, fields, is_last=attempt == last)
             except _Unanswered:
-                continue
+                if not self.host:
+                    fields[REPEATS] = str(begun)
         raise AssertionError("the last attempt raises another error")
 
     def _request(
@@ -227,12 +233,20 @@ class Client:
             return _accepted(Reply(connection, has_body=method != "HEAD"))
         except OSError as error:
             connection.close()
-            if not is_last and not connection.buffered and (not is_sent or _is_repeatable(method, target)):
+            if not is_last and not connection.buffered and (not is_sent or self._is_repeatable(method, target)):
                 raise _Unanswered from error
-            raise EngineUnavailable(f"the engine broke the connection off: {error.strerror or error}") from error
+            message = f"the engine broke the connection off: {error.strerror or error}"
+            raise EngineUnavailable(message, hint="pyke ps -a   # whether it was done") from error
         except BaseException:
             connection.close()
             raise
+
+    def _is_repeatable(self, method: str, target: str) -> bool:
+        """Whether a request that may have been heard can be sent again."""
+        path = target.partition("?")[0]
+        if method == "GET" or path.endswith(REPEATABLE):
+            return True
+        return not self.host and (method == "DELETE" or path.endswith(REPEATABLE_ON_PYKE))
 
     def call(self, method: str, path: str, query: Mapping[str, object] | None = None, *, body: object = None) -> Any:
         """Send a request and return its reply's JSON, or None where it has no body."""
@@ -267,11 +281,6 @@ class Client:
         connection.socket.sendall("\r\n".join(lines).encode("latin-1") + payload)
         if content is not None:
             _send_chunks(connection.socket, content)
-
-
-def _is_repeatable(method: str, target: str) -> bool:
-    """Whether a request that may have been heard can be sent again."""
-    return method == "GET" or target.partition("?")[0].endswith(REPEATABLE)
 
 
 def _send_chunks(socket: _socket.socket, content: Iterable[bytes]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import h11
 
 from pyke.errors import InvalidRequest, PykeError
+from pyke.http import repeats
 from pyke.http.exchange import Answer, Hijack, Query, Reply, Request, Stream, error_reply
 from pyke.http.hangups import Hangups
 from pyke.http.router import Router, decode_path
@@ -72,7 +73,7 @@ class Connection:
         try:
             request = self._request(head)
             handler, parameters = self._router.find(request.method, request.path)
-            return handler(replace(request, parameters=parameters))
+            return repeats.answer(replace(request, parameters=parameters), handler)
         except PykeError as error:
             return error_reply(error)
         except ClientGone:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyke.cli.client import ApiError, Client, Connection, Reply, query_string
+from pyke.cli.client import ATTEMPTS, ApiError, Client, Connection, Reply, query_string
 from pyke.cli.containers import streams
 from pyke.errors import EngineUnavailable, PykeError
 from pyke.paths import Layout
@@ -179,10 +179,21 @@ def test_a_request_that_must_not_be_done_twice_is_not_repeated(dying: Callable[[
 
 
 def test_an_engine_that_never_answers_is_given_up(dying: Callable[[int], tuple[Dying, Client]]) -> None:
-    server, client = dying(3)
+    server, client = dying(ATTEMPTS)
     with pytest.raises(EngineUnavailable, match="broke the connection off"):
         client.get("/info")
-    assert len(server.received) == 3
+    assert len(server.received) == ATTEMPTS
+
+
+def test_the_own_engine_is_told_that_it_is_asked_again(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path))
+    Path(layout.run).mkdir()
+    server = Dying(Path(layout.socket), reply(b"[1]"), 2)
+    assert Client(layout).call("POST", "/containers/a/start") == [1]
+    server.close()
+    first, *others = server.received
+    assert b"X-Pyke-Repeats: " not in first and len(others) == 2
+    assert all(b"X-Pyke-Repeats: " in each for each in others)
 
 
 def test_nobody_listening_at_a_host_that_was_named_is_said(tmp_path: Path) -> None:

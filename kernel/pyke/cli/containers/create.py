@@ -44,6 +44,8 @@ def create_container(session: Session, options: Options, *, detached: bool = Fal
 
 def _create(session: Session, options: Options, body: dict[str, Any], *, may_pull: bool) -> dict[str, Any]:
     query = {"name": options.text("name") or None, "platform": options.text("platform") or None}
+    if not session.engine.host:
+        query["id"] = os.urandom(32).hex()  # so that the request can be repeated, should the engine be killed meanwhile
     try:
         created: dict[str, Any] = session.engine.post("/containers/create", query, body=body)
     except ApiError as error:

@@ -45,7 +45,10 @@ def _exec(session: Session, options: Options) -> int:
     connection.close()
     if pump.was_left:
         raise PykeError("read escape sequence")
-    return int(session.engine.get(f"{path}/json").get("ExitCode") or 0)
+    found = session.engine.get(f"{path}/json")
+    if found.get("Error") and not pump.has_received:  # the engine was killed before it could bring us together
+        session.fail(PykeError(f"the command in {container} was not run to its end: {found['Error']}", hint=f"pyke ps -f name={container}"))
+    return int(found.get("ExitCode") or 0)
 
 
 def _started(engine: Client, path: str, request: dict[str, Any], start: dict[str, Any]) -> tuple[str, Connection]:

@@ -88,7 +88,7 @@ class Pump:
         self.stdin_terminal = stdin_terminal
         self.keys = None if framed else _keys(detach_keys)
         self.was_left = False  # by the detach keys
-        self.has_input_ended = self.was_refused = False
+        self.has_input_ended = self.was_refused = self.has_received = False
         self.input = b""  # read, and not yet sent
         self.poll = select.poll()
 
@@ -98,6 +98,7 @@ class Pump:
 
     def _incoming(self) -> Iterator[bytes]:
         if self.connection.buffered:
+            self.has_received = True
             yield self.connection.read_some()
         self.poll.register(self.connection.socket.fileno(), select.POLLIN)
         if self.stdin:
@@ -113,6 +114,7 @@ class Pump:
                 elif events == select.POLLOUT:
                     self._send_input()
                 elif data := self._receive():
+                    self.has_received = True
                     yield data
                 else:
                     return

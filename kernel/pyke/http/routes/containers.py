@@ -57,7 +57,10 @@ def create(request: Request) -> Reply:
     try:
         spec, warnings = container_spec(request.json(), request.version, installed)
         _check_platform(request, spec)
-        created = request.engine.containers.create(spec, name=request.query.text("name"), caller=request.caller)
+        name, id = request.query.text("name"), request.query.text("id")
+        if id and request.repeats and request.engine.containers.has(id):
+            return json_reply({"Id": id, "Warnings": warnings}, 201)
+        created = request.engine.containers.create(spec, name=name, id=id, caller=request.caller)
     except NoSuchImage:
         raise
     except NotFound as error:  # 404 means the image: Docker's client would pull it and ask again
