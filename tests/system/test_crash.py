@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pyke.testing import agreement
 from pyke.testing.engine import TestEngine
 
 COUNTING = "i=0; while [ $i -lt 100000 ]; do echo line $i; i=$((i+1)); sleep 0.02; done"
@@ -116,11 +116,11 @@ def test_killed_at_random_moments_under_load(busybox: TestEngine) -> None:
         ended.set()
         for client in clients:
             client.result()
-    _agree(engine)
+    assert agreement.disagreements(engine, patience=10) == []
     names = engine.ok("ps", "-aq").split()
     if names:
         engine.ok("rm", "-f", *names)
-    assert engine.ok("ps", "-aq") == ""
+    assert agreement.leftovers(engine) == []
 
 
 def _live(engine: TestEngine, ended: threading.Event, number: int) -> None:
@@ -135,22 +135,3 @@ def _live(engine: TestEngine, ended: threading.Event, number: int) -> None:
         if count % 3:
             engine.pyke("stop", "-t", "0", name)
         engine.pyke("rm", "-f", name)
-
-
-def _agree(engine: TestEngine) -> None:
-    """What `ps` says and what the host has are the same."""
-    running = set(engine.ok("ps", "-q", "--no-trunc").split())
-    for id in running:
-        state = json.loads(engine.ok("inspect", "-f", "{{json .State}}", id))
-        assert state["Running"]
-        with open(f"/proc/{state['Pid']}/cgroup", encoding="ascii") as file:
-            assert id in file.read()
-    known = set(engine.ok("ps", "-aq", "--no-trunc").split())
-    assert set(_directories(engine.layout.containers)) == known
-    assert set(_directories(f"{engine.layout.root}/overlay/snapshots")) == known
-    assert set(_directories(engine.layout.container_runs)) <= known
-
-
-def _directories(path: str) -> list[str]:
-    done = subprocess.run(["ls", "-1", path], capture_output=True, text=True, check=False)
-    return [name for name in done.stdout.split() if len(name) == 64]
