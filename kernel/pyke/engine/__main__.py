@@ -15,6 +15,7 @@ from pyke import launch
 from pyke.engine import own_log
 from pyke.errors import PykeError
 from pyke.paths import Layout
+from pyke.runtime import chroot
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -40,6 +41,7 @@ def main() -> int:
     if lock is None:
         return 0
     try:
+        chroot.leave()
         return _serve(layout)
     except PykeError as error:
         launch.announce_failure(error.message)

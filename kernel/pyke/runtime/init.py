@@ -197,7 +197,8 @@ def _enter_root(bundle: dict[str, Any]) -> Root:
     linux.mount("none", "/", "", linux.MS_REC | linux.MS_PRIVATE)
     mount = rootfs.root_operation(bundle["rootfs"], bundle["directory"]).execute()
     _forget_host_modules()
-    return rootfs.enter(mount, bundle["directory"])
+    with Root.at(bundle["directory"]) as stand:
+        return rootfs.enter(mount, stand)
 
 
 def _forget_host_modules() -> None:

@@ -147,14 +147,13 @@ def root_operation(rootfs: dict[str, object], stand: str) -> RootOperation:
     raise StartFailed(f"a root file system of kind {rootfs['kind']!r} cannot be mounted: the kinds are overlay and bind")
 
 
-def enter(mount: int, stand: str) -> Root:
-    """Make the detached `mount` this mount namespace's root; cwd is "/". Needs a namespace of private mounts.
+def enter(mount: int, stand: Root) -> Root:
+    """Make the detached `mount`, put on the directory `stand`, this mount namespace's root; cwd is "/". Needs a namespace of its own.
 
     The host's root lies over it, out of every path's reach, until `forget_host`: pivot_root(".", ".") stacks the two, so that no
     directory has to be made in the container for it (pivot_root(2)).
     """
-    with Root.at(stand) as covered:
-        linux.move_mount(mount, covered.fd)
+    linux.move_mount(mount, stand.fd)
     os.fchdir(mount)
     linux.pivot_root(".", ".")
     return Root(mount)
