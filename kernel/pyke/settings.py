@@ -82,7 +82,11 @@ class Settings:
     """All of config.yaml."""
 
     storage_driver: str = key("", "The storage driver; empty chooses the best that this host supports.")
-    idle_timeout: float = key(300.0, "An engine without running containers leaves after this time; 0 keeps it.", unit="seconds")
+    idle_timeout: float = key(
+        300.0,
+        "An engine without running containers leaves after this time, unless a client of Docker's has come; 0 keeps it.",
+        unit="seconds",
+    )
     stop_timeout: int = key(10, "How long `stop` waits before it kills.", unit="seconds")
     disabled_plugins: tuple[str, ...] = key((), "Plugins that are not loaded; `PYKE_DISABLE_PLUGINS` adds to them.")
     authorizers: tuple[str, ...] = key((), "Plugins that must be working: without them, every operation is refused.")

@@ -129,3 +129,18 @@ def test_waiting_for_a_silent_engine_ends(tmp_path: Path) -> None:
     assert time.monotonic() - begin < 2
     os.close(saying)
     os.close(hearing)
+
+
+@pytest.mark.parametrize(("agent", "stays"), [("pyke", False), ("Docker-Client/28.2.2 (linux)", True)])
+def test_an_idle_engine_leaves_unless_a_client_came_that_cannot_start_another(engine: TestEngine, agent: str, stays: bool) -> None:
+    os.makedirs(engine.layout.root, exist_ok=True)
+    Path(engine.layout.root, "config.yaml").write_text("idle_timeout: 0.1\n")
+    connection = launch.connect_or_start(engine.layout)
+    connection.sendall(f"GET /_ping HTTP/1.1\r\nHost: x\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n".encode())
+    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    connection.close()
+    time.sleep(5.5)  # an engine looks every five seconds whether it is idle
+    if stays:
+        assert answers(sockets.connect(engine.layout.socket))
+    else:
+        wait_until_nobody_listens(engine.layout)

@@ -77,10 +77,13 @@ def _serve(layout: Layout) -> int:
 
 
 def _is_idle(engine: Engine, server: Server) -> bool:
-    """Whether nothing runs, nobody is connected and that has been so for the time that the settings say."""
+    """Whether nothing runs, nobody is connected and that has been so for the time that the settings say. Docker's clients do not start an
+    engine: where one has come, the engine stays, unless systemd listens for it."""
     limit = engine.settings.idle_timeout
-    is_quiet = not server.connections and not engine.containers.monitors and time.monotonic() - server.last_used > limit
-    return bool(limit) and is_quiet and not any(each.state.status == "restarting" for each in engine.containers.all())
+    if not limit or server.is_needed or server.connections or engine.containers.monitors:
+        return False
+    is_quiet = time.monotonic() - server.last_used > limit
+    return is_quiet and not any(each.state.status == "restarting" for each in engine.containers.all())
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ log = logging.getLogger("pyke.http")
 
 class Connection:
     """A connection, from its first byte to its last. `is_busy` is True while it has something to do that comes to an end; `idle_since`
-    is the moment (time.monotonic) from which it has waited for a request, or 0 while it serves one."""
+    is the moment (time.monotonic) from which it has waited for a request, or 0 while it serves one; `is_foreign` tells whether its client
+    is another program than the command `pyke`."""
 
     def __init__(self, engine: Engine, router: Router, hangups: Hangups, client: socket.socket, times: TimeOuts) -> None:
         self._engine, self._router, self._hangups = engine, router, hangups
@@ -38,6 +39,7 @@ class Connection:
         self._caller = peer(client)
         self.is_busy = False
         self.idle_since = time.monotonic()
+        self.is_foreign = False
 
     def run(self) -> None:
         """Serve until the client closes, or until the connection is handed over."""
@@ -88,6 +90,7 @@ class Connection:
         headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
         if len(headers) != len(head.headers) and not _is_repeatable(head.headers):
             raise InvalidRequest("a header of the request is given twice")
+        self.is_foreign = headers.get("user-agent") != "pyke"
         method = head.method.decode("ascii")
         return Request(self._engine, method, path, Query(query), headers, self._wire.body(head), self._caller, version)
 

@@ -72,6 +72,8 @@ class Server:
         self._is_stopping = False
         self._wake = os.eventfd(0)
         self.last_used = time.monotonic()  # when the last connection ended, for an engine that leaves when it is idle
+        self.is_needed = False  # whether a client came that cannot start an engine, and whose next connection only this one can take
+        self._is_own_listener = listener is None
 
     @property
     def connections(self) -> int:
@@ -148,6 +150,7 @@ class Server:
             with self._changed:
                 self._connections.discard(connection)
                 self.last_used = time.monotonic()
+                self.is_needed |= connection.is_foreign and self._is_own_listener
                 self._changed.notify_all()
 
     def _accept_failed(self, error: OSError) -> None:
