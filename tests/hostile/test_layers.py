@@ -53,9 +53,11 @@ def unpack(root: Path, *entries: bytes, overlay: bool = True, limits: ArchiveLim
 
 
 @pytest.mark.parametrize("overlay", [True, False])
-@pytest.mark.parametrize("target", [b"../outside", b"/OUTSIDE", b"sub/../../outside", b"."])
+@pytest.mark.parametrize("target", [b"../outside", b"/OUTSIDE", b"sub/../../outside", b"link", b"other"])
 @pytest.mark.parametrize("last", [FILE, DIRECTORY, SYMBOLIC_LINK, CHARACTER, FIFO, b"whiteout", b"opaque"])
-def test_a_link_is_never_a_parent(tmp_path: Path, outside: Path, overlay: bool, target: bytes, last: bytes) -> None:
+def test_a_link_that_leads_to_nothing_below_the_root_is_no_parent(
+    tmp_path: Path, outside: Path, overlay: bool, target: bytes, last: bytes
+) -> None:
     link = entry(b"link", SYMBOLIC_LINK, link=target.replace(b"/OUTSIDE", os.fsencode(outside)))
     if last == b"whiteout":
         below = entry(b"link/.wh.canary")
@@ -64,7 +66,17 @@ def test_a_link_is_never_a_parent(tmp_path: Path, outside: Path, overlay: bool, 
     else:
         below = entry(b"link/escape", last, link=b"x", device=(1, 3) if last == CHARACTER else (0, 0))
     with pytest.raises(BadArchive):
-        unpack(tmp_path / "root", link, below, overlay=overlay)
+        unpack(tmp_path / "root", link, entry(b"other", SYMBOLIC_LINK, link=b"link"), below, overlay=overlay)
+
+
+@pytest.mark.parametrize("target", [b".", b"/", b"../..", b"../outside", b"/outside", b"a/../../outside", b"chain"])
+def test_a_link_leads_as_in_a_chroot(tmp_path: Path, outside: Path, target: bytes) -> None:
+    directories = entry(b"outside", DIRECTORY), entry(b"a", DIRECTORY)
+    chain = entry(b"chain", SYMBOLIC_LINK, link=b"../../../outside")
+    link = entry(b"link", SYMBOLIC_LINK, link=target)
+    unpack(tmp_path / "root", *directories, chain, link, entry(b"link/canary", content=b"changed"))
+    place = tmp_path / "root" / ("outside" if b"outside" in target or target == b"chain" else "")
+    assert (place / "canary").read_bytes() == b"changed"
 
 
 @pytest.mark.parametrize("name", [b"..", b"../escape", b"a/../../escape", b"./../escape", b"/../escape", b"a/..", b"//../../escape"])

@@ -1,18 +1,20 @@
 """A tar stream becomes a directory tree: ownership, modes, times, attributes, links, devices and whiteouts as the archive says.
 
 The archive is hostile until the last byte. Everything is done relative to a descriptor of a directory that was opened component by
-component without following links (`tree.Parents`); names with ".." are refused; content is counted before it is written. The tree being
-filled should be one that nobody else can reach until `extract` has returned.
+component without following links (`tree.Parents`); names with ".." are refused; content is counted before it is written. A name that leads
+through a symbolic link of the archive is resolved first, to a name below the root that leads through none. The tree being filled should be
+one that nobody else can reach until `extract` has returned.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from dataclasses import dataclass
 
-from pyke.archive import tree
+from pyke.archive import sparse, tree
 from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from pyke.archive.source import Source
 from pyke.archive.tar import (
@@ -60,6 +62,7 @@ def extract(source: Source, root: int, *, limits: ArchiveLimits = DEFAULT_LIMITS
 class Extractor:
     """Places entries below a directory, one after the other. With `whiteouts` None, names like ".wh.x" are names like others."""
 
+    follows_links = True  # of the archive itself, where it has entries below them
     implied = Entry(b"", DIRECTORY, 0o755, 0, 0, 0, 0, b"", (0, 0))  # what a directory is that no entry announced
 
     def __init__(self, root: int, whiteouts: Whiteouts | None) -> None:
@@ -93,16 +96,32 @@ class Extractor:
                 self._place(entry)
             except OSError as error:
                 raise _translated(error, entry.name) from error
-            size += entry.size
+            size += entry.length
         self._finish_directories()
         return Extracted(size, entries)
 
     def _place(self, entry: Entry) -> None:
         parts = parts_of(entry.name)
+        try:
+            self._place_at(parts, entry)
+        except tree.NoDirectory:
+            self._place_at((*self._resolved(parts[:-1]), parts[-1]), entry)
+
+    def _resolved(self, directory: Parts) -> Parts:
+        """Another name for a directory that has a symbolic link in its name, without one; `tree.NoDirectory` where there is none."""
+        if self.follows_links:
+            with contextlib.suppress(FileNotFoundError):
+                resolved = self.parents.resolved(directory)
+                if resolved != directory:
+                    return resolved
+        raise tree.NoDirectory(f"{printable(b'/'.join(directory))} is not a directory, and the archive wants something below it")
+
+    def _place_at(self, parts: Parts, entry: Entry) -> None:
         if not parts:
             if entry.kind != DIRECTORY:
                 raise BadArchive("the archive's root is not a directory")
-            self.directories[()] = entry
+            if entry.name.startswith(b"/"):  # "." and "./" are the directory that somebody packed, and say nothing of a root, as for Docker
+                self.directories[()] = entry
             return
         name = parts[-1]
         if self.whiteouts is not None and _is_whiteout(parts):
@@ -132,10 +151,16 @@ class Extractor:
     def _file(self, parent: int, name: bytes, entry: Entry) -> None:
         descriptor = os.open(name, NEW_FILE, 0o600, dir_fd=parent)
         try:
-            self.reader.source.copy(entry.size, descriptor)
+            self._write_content(entry, descriptor)
             _set_metadata(descriptor, entry)
         finally:
             os.close(descriptor)
+
+    def _write_content(self, entry: Entry, descriptor: int) -> None:
+        if entry.extents is None:
+            self.reader.source.copy(entry.size, descriptor)
+        else:
+            sparse.write(self.reader.source, entry.extents, entry.length, descriptor)
 
     def _directory(self, parent: int, parts: Parts, entry: Entry) -> None:
         try:
@@ -157,8 +182,12 @@ class Extractor:
             raise BadArchive(f"{printable(entry.name)} is a hard link to itself or to the root")
         holder = os.dup(parent)  # asking for another parent may close this one
         try:
-            source = self.parents.of(target[:-1], make=False)
+            try:
+                source = self.parents.of(target[:-1], make=False)
+            except tree.NoDirectory:
+                source = self.parents.of(self._resolved(target[:-1]), make=False)
             os.link(target[-1], name, src_dir_fd=source, dst_dir_fd=holder, follow_symlinks=False)
+            _set_metadata_by_name(holder, name, entry)  # of the file: what its last link says counts, as for Docker
         except FileNotFoundError:
             raise BadArchive(f"{printable(entry.name)} is a hard link to {printable(entry.link)}, which is not there") from None
         finally:
@@ -225,15 +254,19 @@ def _set_metadata_by_name(parent: int, name: bytes, entry: Entry) -> None:
     os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
     if entry.kind != SYMBOLIC_LINK:
         with tree.opened(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent) as node:
-            os.chmod(f"/proc/self/fd/{node}", entry.mode)  # by its name, chmod(2) would follow a link that has taken its place
+            if not stat.S_ISLNK(os.fstat(node).st_mode):  # the other name of a link is a link
+                path = f"/proc/self/fd/{node}"  # by its name, chmod(2) would follow a link that has taken its place
+                os.chmod(path, entry.mode)
+                for attribute, value in entry.xattrs.items():
+                    _set_xattr(path, attribute, value)
     os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
 
 
-def _set_xattr(descriptor: int, name: bytes, value: bytes) -> None:
+def _set_xattr(file: int | str, name: bytes, value: bytes) -> None:
     if name not in KEPT_XATTRS and not name.startswith(b"user."):
         return
     try:
-        os.setxattr(descriptor, name, value)
+        os.setxattr(file, name, value)
     except OSError as error:
         if error.errno not in UNSUPPORTED:  # tmpfs before Linux 6.6 has no user attributes; Docker goes on as well
             raise

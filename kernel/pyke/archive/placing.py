@@ -61,6 +61,8 @@ def place(
 
 
 class _Placer(Extractor):
+    follows_links = False  # but by `follow`: others may exchange them meanwhile
+
     def __init__(
         self, root: int, owner: tuple[int, int] | None, renaming: Renaming | None, may_exchange: bool, follow: Follow | None
     ) -> None:
@@ -101,4 +103,4 @@ class _Placer(Extractor):
                 raise
             with tree.opened_file(name, os.O_WRONLY, dir_fd=parent) as descriptor:
                 os.ftruncate(descriptor, 0)
-                self.reader.source.copy(entry.size, descriptor)
+                self._write_content(entry, descriptor)

@@ -1,7 +1,8 @@
-"""A tar stream, read entry by entry: ustar, GNU long names, pax with global headers, base-256 numbers.
+"""A tar stream, read entry by entry: ustar, GNU long names, pax, base-256 numbers, sparse files.
 
-Formats: pax in POSIX.1-2017 `pax`, "ustar Interchange Format"; GNU in tar(5) of libarchive. What is read is never trusted: every number
-is checked before it is used, and whatever these formats do not define is a `BadArchive`. Names stay bytes.
+Formats: pax in POSIX.1-2017 `pax`, "ustar Interchange Format"; GNU in tar(5) of libarchive. Where readers disagree this one reads as
+Docker's does: a GNU long name goes before a pax path, of several headers the last one counts, and global headers say nothing. What is read
+is never trusted: every number is checked before it is used, and whatever these formats do not define is a `BadArchive`. Names stay bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from pyke.archive import sparse
 from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from pyke.archive.source import Source
 from pyke.errors import BadArchive
@@ -22,15 +24,17 @@ FILE, HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0",
 HAS_DATA = {FILE, b"\0", b"7"}  # b"\0" is a file of the seventh edition, b"7" a contiguous one
 KNOWN = {FILE, HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO}
 XATTR = b"SCHILY.xattr."
+LONG_NAME, LONG_LINK = b"\0L", b"\0K"  # beside the keys of pax, which hold no NUL
+LATEST = (1 << 34) - (1 << 31) - 1  # seconds: what ext4 can hold
 ZEROS = bytes(BLOCK)
 MAX_ID = (1 << 32) - 2  # the one above means "leave it as it is" to chown(2)
 MAX_MAJOR, MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 
 
 class Entry:
-    """One member of an archive. The content of a file is the next `size` bytes of the reader's source."""
+    """One member of an archive. The content of a file is the next `size` bytes of the reader's source; `extents` says where holes are."""
 
-    __slots__ = ("device", "gid", "kind", "link", "mode", "mtime", "name", "size", "uid", "xattrs")
+    __slots__ = ("device", "extents", "gid", "kind", "length", "link", "mode", "mtime", "name", "size", "uid", "xattrs")
 
     def __init__(
         self, name: bytes, kind: bytes, mode: int, uid: int, gid: int, mtime: int, size: int, link: bytes, device: tuple[int, int]
@@ -41,7 +45,8 @@ class Entry:
         self.uid = uid
         self.gid = gid
         self.mtime = mtime  # nanoseconds since the epoch
-        self.size = size  # bytes of content, 0 for all but files
+        self.size = self.length = size  # bytes of content, 0 for all but files; `length` counts holes too
+        self.extents: sparse.Extents | None = None
         self.link = link
         self.device = device  # major, minor
         self.xattrs: dict[bytes, bytes] = {}
@@ -53,14 +58,13 @@ class TarReader:
     def __init__(self, source: Source, limits: ArchiveLimits = DEFAULT_LIMITS) -> None:
         self.source = source
         self._limits = limits
-        self._defaults: dict[bytes, bytes] = {}  # of the last global header
 
     def __iter__(self) -> Iterator[Entry]:
         source, limits = self.source, self._limits
         entries = content = 0
         while (entry := self._next()) is not None:
             entries += 1
-            content += entry.size
+            content += entry.length
             if entries > limits.max_entries:
                 raise BadArchive(f"the archive has more than {limits.max_entries} entries")
             if content > limits.max_bytes:
@@ -77,13 +81,15 @@ class TarReader:
         while (header := self.source.take(BLOCK)) and header != ZEROS:
             fields = _fields(header)
             kind = fields[7]
+            if kind == b"S":
+                return self._old_sparse(header, fields, extensions)
             if kind in b"xgLK":
                 count += 1
                 if count > 16:  # more than any writer makes; without a bound they are an archive that never has an entry
                     raise BadArchive("the archive has a chain of extended headers without an entry")
                 self._extend(kind, self._extension(number(fields[4])), extensions)
-            elif extensions or self._defaults:
-                return self._extended_entry(fields, {**self._defaults, **extensions})
+            elif extensions:
+                return self._extended_entry(fields, extensions)
             else:
                 return self._check(_entry(fields))
         if extensions:
@@ -101,34 +107,50 @@ class TarReader:
 
     def _extend(self, kind: bytes, data: bytes, extensions: dict[bytes, bytes]) -> None:
         if kind == b"L":
-            extensions.setdefault(b"path", data.partition(b"\0")[0])
+            extensions[LONG_NAME] = data.partition(b"\0")[0]
         elif kind == b"K":
-            extensions.setdefault(b"linkpath", data.partition(b"\0")[0])
+            extensions[LONG_LINK] = data.partition(b"\0")[0]
         elif kind == b"x":
-            extensions.update(_records(data))
-        else:
-            defaults = _records(data)
-            if defaults.keys() & {b"path", b"linkpath", b"size"}:  # readers disagree about what that means: a way to smuggle
-                raise BadArchive("a global header of the archive sets a name or a size")
-            self._defaults.update(defaults)
+            names = {key: extensions[key] for key in (LONG_NAME, LONG_LINK) if key in extensions}
+            extensions.clear()
+            extensions.update(_records(data) | names)
 
     def _extended_entry(self, fields: tuple[bytes, ...], records: dict[bytes, bytes]) -> Entry:
-        entry = _entry(fields, records.get(b"path") or b"")
-        entry.link = records.get(b"linkpath") or entry.link
+        entry = _entry(fields, records.get(LONG_NAME) or records.get(b"path") or b"")
+        entry.link = records.get(LONG_LINK) or records.get(b"linkpath") or entry.link
         if records.get(b"size") and entry.kind == FILE:
-            entry.size = _decimal(records[b"size"])
+            entry.size = entry.length = sparse.decimal(records[b"size"])
         if records.get(b"uid"):
-            entry.uid = _decimal(records[b"uid"])
+            entry.uid = sparse.decimal(records[b"uid"])
         if records.get(b"gid"):
-            entry.gid = _decimal(records[b"gid"])
+            entry.gid = sparse.decimal(records[b"gid"])
         if records.get(b"mtime"):
             entry.mtime = _instant(records[b"mtime"])
         for key, value in records.items():
             if key.startswith(XATTR):
                 entry.xattrs[key[len(XATTR) :]] = value
-            elif key.startswith(b"GNU.sparse."):
-                raise BadArchive(f"{printable(entry.name)} is a sparse file, which pyke does not take: write the archive without --sparse")
+        if entry.kind == FILE and (sparse.SIZE in records or sparse.REAL_SIZE in records):
+            self._sparse(entry, records)
         return self._check(entry)
+
+    def _sparse(self, entry: Entry, records: dict[bytes, bytes]) -> None:
+        """A file with holes in one of the forms of pax."""
+        entry.name = records.get(sparse.NAME) or entry.name
+        entry.length = sparse.decimal(records.get(sparse.REAL_SIZE) or records[sparse.SIZE])
+        if records.get(sparse.MAJOR, b"0") == b"0":
+            numbers = sparse.pax_numbers(records)
+        else:
+            numbers, taken = sparse.leading_numbers(self.source, self._limits.max_header)
+            entry.size -= taken
+        entry.extents = sparse.extents_of(numbers, entry.size, entry.length)
+
+    def _old_sparse(self, header: bytes, fields: tuple[bytes, ...], records: dict[bytes, bytes]) -> Entry:
+        """A file with holes in the form that GNU tar had before pax."""
+        numbers, length = sparse.old_numbers(header, self.source, self._limits.max_header, number)
+        entry = self._extended_entry((*fields[:7], FILE, *fields[8:]), records)
+        entry.length = length
+        entry.extents = sparse.extents_of(numbers, entry.size, length)
+        return entry
 
     def _check(self, entry: Entry) -> Entry:
         name = entry.name
@@ -143,10 +165,11 @@ class TarReader:
         return entry
 
     def _finish(self) -> None:
-        """Read to the end of the stream: after the last entry there may be nothing but zeros."""
-        for piece in self.source.rest():
-            if bytes(piece).strip(b"\0"):
-                raise BadArchive("there is data after the end of the archive")
+        """Read to the end of the stream. What follows the two blocks of zeros that end an archive belongs to nothing, as for other readers."""
+        if self.source.take(BLOCK) not in (ZEROS, b""):
+            raise BadArchive("there is data after a block of zeros that does not end the archive")
+        for _ in self.source.rest():
+            pass
 
 
 def printable(name: bytes) -> str:
@@ -205,7 +228,7 @@ def number(field: bytes) -> int:
 @functools.lru_cache(maxsize=4096)
 def _seconds(field: bytes) -> int:
     """An instant, which may lie before 1970, and is cut off where a file system could not hold it."""
-    return min(max(_signed(field), -(1 << 31)), (1 << 33) - 1)
+    return min(max(_signed(field), -(1 << 31)), LATEST)
 
 
 def _signed(field: bytes) -> int:
@@ -225,8 +248,12 @@ def _signed(field: bytes) -> int:
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
-    """The records of a pax header: "LENGTH KEY=VALUE\\n", where the length counts all of it."""
+    """The records of a pax header: "LENGTH KEY=VALUE\\n", where the length counts all of it.
+
+    Of a key that comes twice the last value counts, but for those of a sparse file's map, which become one.
+    """
     records: dict[bytes, bytes] = {}
+    pieces: list[bytes] = []
     position = 0
     while position < len(data):
         space = data.find(b" ", position, position + 20)
@@ -237,15 +264,13 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not key:
             raise BadArchive("the archive has an extended header without a key")
+        if key in (sparse.OFFSET, sparse.NUMBYTES):
+            pieces.append(value)
         records[key] = value
         position = end
+    if pieces:
+        records[sparse.MAP] = b",".join(pieces)
     return records
-
-
-def _decimal(text: bytes) -> int:
-    if not text.isdigit() or len(text) > 18:
-        raise BadArchive(f"the archive has {printable(text)} where a number should be")
-    return int(text)
 
 
 def _instant(text: bytes) -> int:
@@ -257,4 +282,4 @@ def _instant(text: bytes) -> int:
         raise BadArchive(f"the archive has {printable(text)} where a time should be")
     nanoseconds = int(digits) * 1_000_000_000 + int(fraction[:9].ljust(9, b"0"))
     nanoseconds = -nanoseconds if negative else nanoseconds
-    return min(max(nanoseconds, -(1 << 31) * 1_000_000_000), ((1 << 33) - 1) * 1_000_000_000)
+    return min(max(nanoseconds, -(1 << 31) * 1_000_000_000), LATEST * 1_000_000_000)

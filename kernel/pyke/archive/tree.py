@@ -15,7 +15,12 @@ from pyke.errors import BadArchive
 
 DIRECTORY_ONLY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
+MAX_LINKS = 40  # as the kernel's
 OPEN_PARENTS = 64  # descriptors kept: deeper than almost any tree, and archives come in the order of their trees
+
+
+class NoDirectory(BadArchive):
+    """A part of a name that should be a directory is a file or a symbolic link."""
 
 
 class Parents:
@@ -23,7 +28,7 @@ class Parents:
 
     Each component is opened relative to the one before it and never through a symbolic link, so nothing that an archive or another
     process puts into the tree leads outside of it. `follow` may open a directory one part of which is such a link, in a way that does not
-    lead outside either; without it, that is a `BadArchive`.
+    lead outside either; without it, that is a `NoDirectory`.
     """
 
     def __init__(self, root: int, follow: Callable[[tuple[bytes, ...]], int] | None = None) -> None:
@@ -58,13 +63,54 @@ class Parents:
             with contextlib.suppress(OSError):
                 if self._follow is not None:
                     return self._follow(parts)
-            raise BadArchive(f"{printable(b'/'.join(parts))} is not a directory, and the archive wants something below it") from error
+            raise NoDirectory(f"{printable(b'/'.join(parts))} is not a directory, and the archive wants something below it") from error
+
+    def resolved(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """The directory `parts`, which may be missing from some part on, by a name without symbolic links.
+
+        As in a chroot, `/` and `..` of a link end at the root. FileNotFoundError where a link leads to nothing.
+        """
+        found: tuple[bytes, ...] = ()
+        budget = [MAX_LINKS]
+        for at, part in enumerate(parts):
+            try:
+                directory = self.of(found, make=False)
+            except FileNotFoundError:
+                return (*found, *parts[at:])
+            target = _target(directory, part)
+            found = (*found, part) if target is None else self._led(found, target, budget)
+        return found
+
+    def _led(self, directory: tuple[bytes, ...], target: bytes, budget: list[int]) -> tuple[bytes, ...]:
+        """Where a link in `directory` with the text `target` leads; what it leads to is there."""
+        found = () if target.startswith(b"/") else directory
+        budget[0] -= 1
+        if budget[0] < 0:
+            raise BadArchive(f"{printable(target)} leads through more than {MAX_LINKS} symbolic links")
+        for part in target.split(b"/"):
+            if part == b"..":
+                found = found[:-1]
+            elif part not in (b"", b"."):
+                further = _target(self.of(found, make=False), part)
+                found = (*found, part) if further is None else self._led(found, further, budget)
+        self.of(found, make=False)
+        return found
 
     def forget(self) -> None:
         """Close what is kept open: a directory was replaced, or the work is done."""
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
+
+
+def _target(directory: int, name: bytes) -> bytes | None:
+    """What the symbolic link `name` says, None where it is no link."""
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+        return None
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def test_what_tarfile_writes_is_read(files: list[tuple[str, bytes, int, int]], f
             info.size, info.uid, info.mtime = len(content), uid, mtime
             archive.addfile(info, io.BytesIO(content))
     found = [(entry.name.decode(), content, entry.uid, entry.mtime // 10**9) for entry, content in read(buffer.getvalue())]
-    assert found == [("directory/" * 12 + name, content, uid, min(mtime, 2**33 - 1)) for name, content, uid, mtime in files]
+    assert found == [("directory/" * 12 + name, content, uid, mtime) for name, content, uid, mtime in files]
 
 
 @pytest.mark.parametrize("form", ["gnu", "posix", "ustar", "v7", "oldgnu"])
@@ -119,15 +119,12 @@ def test_times_before_1970_and_parts_of_seconds() -> None:
     assert [entry.mtime for entry, _ in read(buffer.getvalue())] == [-1_500_000_000, 1_000_000_001]
 
 
-def test_global_headers_are_defaults_and_may_not_name() -> None:
-    def globally(records: dict[str, str]) -> bytes:
-        info = tarfile.TarInfo("a")
-        return tarfile.TarInfo.create_pax_global_header(records) + info.tobuf(tarfile.USTAR_FORMAT) + END
-
-    assert read(globally({"uid": "77"}))[0][0].uid == 77
-    for key in ("path", "linkpath", "size"):
-        with pytest.raises(BadArchive):
-            read(globally({key: "1"}))
+def test_global_headers_say_nothing() -> None:
+    info = tarfile.TarInfo("a")
+    info.size = 1
+    records = {"uid": "77", "path": "b", "size": "0"}
+    archive = tarfile.TarInfo.create_pax_global_header(records) + info.tobuf(tarfile.USTAR_FORMAT) + b"x" + padding(1) + END
+    assert [(entry.name, entry.uid, content) for entry, content in read(archive)] == [(b"a", 0, b"x")]
 
 
 def test_an_extended_size_counts() -> None:
@@ -181,22 +178,17 @@ def test_extended_headers_without_an_entry_are_refused() -> None:
         read(extended * 50 + header(b"a", FILE, 0) + END)
 
 
-def test_data_after_the_end_is_refused_and_zeros_are_not() -> None:
-    assert read(header(b"a", FILE, 0) + END + bytes(10_000))
+def test_what_follows_the_end_belongs_to_nothing() -> None:
+    for rest in (bytes(10_000), bytes(512) + header(b"b", FILE, 0)):
+        assert [entry.name for entry, _ in read(header(b"a", FILE, 0) + END + rest)] == [b"a"]
     with pytest.raises(BadArchive):
-        read(header(b"a", FILE, 0) + END + bytes(512) + header(b"b", FILE, 0))
+        read(header(b"a", FILE, 0) + bytes(512) + header(b"b", FILE, 0) + END)
 
 
-@pytest.mark.parametrize("kind", [b"S", b"D", b"M", b"V", b"N", b"9", b"Z", b"\xff"])
+@pytest.mark.parametrize("kind", [b"D", b"M", b"V", b"N", b"9", b"Z", b"\xff"])
 def test_kinds_that_are_not_known_are_refused(kind: bytes) -> None:
     with pytest.raises(BadArchive):
         read(header(b"a", kind, 0) + END)
-
-
-def test_sparse_files_are_refused() -> None:
-    record = b"22 GNU.sparse.major=1\n"
-    with pytest.raises(BadArchive, match="sparse"):
-        read(header(b"pax", b"x", len(record)) + record + padding(len(record)) + header(b"a", FILE, 0) + END)
 
 
 @pytest.mark.parametrize("cut", [1, 511, 513, 1000, 1500])

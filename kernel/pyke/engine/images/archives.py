@@ -54,6 +54,8 @@ class Files:
         reader = TarReader(Source(PlainReader(stream.read, limits).read), limits)
         for entry in reader:
             name = _normal(os.fsdecode(entry.name))
+            if entry.extents is not None:
+                raise BadArchive(f"the archive of images has a sparse file: {name[:200]!r}")
             if entry.kind == FILE:
                 self._digests[name] = self._reception.write(reader.source.pieces(entry.size))
             elif entry.kind == SYMBOLIC_LINK:
