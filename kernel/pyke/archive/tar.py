@@ -165,7 +165,7 @@ class TarReader:
         return entry
 
     def _finish(self) -> None:
-        """Read to the end of the stream. What follows the two blocks of zeros that end an archive belongs to nothing, as for other readers."""
+        """Read to the end of the stream. What follows the two blocks of zeros that end an archive belongs to nothing."""
         if self.source.take(BLOCK) not in (ZEROS, b""):
             raise BadArchive("there is data after a block of zeros that does not end the archive")
         for _ in self.source.rest():

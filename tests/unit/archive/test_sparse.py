@@ -12,8 +12,8 @@ import pytest
 from pyke.archive.extract import extract
 from pyke.archive.limits import ArchiveLimits
 from pyke.archive.pack import END, header, padding
-from pyke.archive.sparse import extents_of
 from pyke.archive.source import Source
+from pyke.archive.sparse import extents_of
 from pyke.archive.tree import opened
 from pyke.errors import BadArchive
 
