@@ -567,6 +567,21 @@ def test_a_container_outlives_an_engine_that_dies_as_it_starts_and_the_next(hous
     assert house.ended("a").signal == signal.SIGKILL
 
 
+def test_a_command_in_a_container_goes_on_when_its_engine_dies_as_it_starts(house: House) -> None:
+    target = house.bundle("a", "sleep 1000")
+    container = house.start(target)
+    bundle = exec_bundle(house, target, container.state()["pid"], "e", "exit 7")
+    monitor = house.monitors.launch(bundle)
+    monitor.wait_ready()
+    monitor.go()
+    monitor.close()
+    eventually(lambda: read_exit_record(bundle["exit_record"]) is not None)
+    record = read_exit_record(bundle["exit_record"])
+    assert record is not None and record.code == 7
+    container.signal(signal.SIGKILL)
+    house.ended("a")
+
+
 def adopted(house: House, id: str) -> Monitor:
     """The monitor of a container, taken over by another engine, once its container runs."""
     monitor = house.monitors.adopt(id, house.layout.container_run_directory(id))

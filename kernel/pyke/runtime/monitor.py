@@ -137,7 +137,8 @@ class Monitor:
 
     def _engine_left(self, peer: Peer) -> None:
         self.peers.remove(peer)
-        if peer is self.control and self.phase in ("created", "ready"):
+        has_begun = self.is_exec and self.pid > 0  # to run what it was told to
+        if peer is self.control and self.phase in ("created", "ready") and not has_begun:
             self.abort()
 
     def tell(self, event: dict[str, Any]) -> bool:
