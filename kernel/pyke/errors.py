@@ -118,6 +118,10 @@ class StartFailed(PykeError):
         self.exit_status = exit_status
 
 
+class MonitorGone(StartFailed):
+    """The process that was to keep a container ended before it could say that the container runs, or why not."""
+
+
 class NoSpace(PykeError):
     """A disk, an address pool or a limit of the engine is exhausted."""
 

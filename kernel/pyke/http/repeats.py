@@ -5,9 +5,13 @@ Only what an engine before may have finished is looked for; what is still to be 
 
 from __future__ import annotations
 
-from pyke.errors import Conflict, InvalidRequest, NotFound, PykeError
+import time
+
+from pyke.errors import Conflict, InvalidRequest, MonitorGone, NotFound, PykeError
 from pyke.http.exchange import NO_CONTENT, Answer, Handler, Request
 from pyke.model import ContainerState
+
+CLEARING = 0.2  # seconds in which a monitor whose engine was killed gives back what it had begun
 
 
 def answer(request: Request, handler: Handler) -> Answer:
@@ -17,7 +21,7 @@ def answer(request: Request, handler: Handler) -> Answer:
     if _has_begun_since(request):
         return NO_CONTENT
     try:
-        return handler(request)
+        return _patiently(request, handler)
     except NotFound:
         if request.method == "DELETE" or _is_renamed(request):
             return NO_CONTENT
@@ -26,6 +30,15 @@ def answer(request: Request, handler: Handler) -> Answer:
         if _is_as_wanted(request):
             return NO_CONTENT
         raise
+
+
+def _patiently(request: Request, handler: Handler) -> Answer:
+    """Ask once more where the monitor of the engine before was still clearing the place, and took the new one with it."""
+    try:
+        return handler(request)
+    except MonitorGone:
+        time.sleep(CLEARING)
+        return handler(request)
 
 
 def _action(request: Request) -> str:
