@@ -22,6 +22,7 @@ class Limits:
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     blkio_weight: int = 0
+    throttles: tuple[tuple[str, str, int], ...] = ()  # (read_bps, write_bps, read_iops or write_iops; a device; how many a second)
     pids: int = 0
     ulimits: tuple[tuple[str, int, int], ...] = ()  # (name, soft, hard)
 

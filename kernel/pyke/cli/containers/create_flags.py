@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import _socket
 
+from pyke.cli import units
 from pyke.cli.flags import BOOL, BYTES, DECIMAL, DURATION, INT, LIST, STRING, Flag, checked_list
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ULIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc"),
@@ -76,6 +81,40 @@ def _ulimit(text: str) -> str:
     if len(parts) == 2 and int(parts[1]) != -1 and (int(parts[0]) == -1 or int(parts[0]) > int(parts[1])):
         raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {parts[0]} > {parts[1]}")
     return text
+
+
+def _device_number(text: str, read: Callable[[str], int], refusal: str) -> dict[str, object]:
+    """ "/dev/sda:NUMBER" as a device and its number, which may be refused with `refusal`."""
+    path, colon, number = text.partition(":")
+    if not colon:
+        raise ValueError(f"bad format: {text}")
+    if not path.startswith("/dev/"):
+        raise ValueError(f"bad format for device path: {text}")
+    try:
+        return {"Path": path, "Rate": read(number)}
+    except ValueError:
+        raise ValueError(refusal.format(text)) from None
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(text)
+    return int(text)
+
+
+def _weight(text: str) -> int:
+    weight = _positive(text)
+    if weight and not 10 <= weight <= 1000:
+        raise ValueError(text)
+    return weight
+
+
+_NUMBER = "invalid rate for device: {}. The correct format is <device-path>:<number>%s. Number must be a positive integer%s"
+_BYTES_A_SECOND = checked_list(
+    lambda text: _device_number(text, units.parse_size, _NUMBER % ("[<unit>]", ". Unit is optional and can be kb, mb, or gb"))
+)
+_TIMES_A_SECOND = checked_list(lambda text: _device_number(text, _positive, _NUMBER % ("", "")))
+_DEVICE_WEIGHT = checked_list(lambda text: _device_number(text, _weight, "invalid weight for device: {}"))
 
 
 def _sysctl(text: str) -> str:
@@ -199,6 +238,11 @@ _LIMITS = [
     Flag("cpuset-mems", "", STRING, "MEMs in which to allow execution (0-3, 0,1)"),
     Flag("pids-limit", "", INT, "Tune container pids limit (set -1 for unlimited)"),
     Flag("blkio-weight", "", INT, "Block IO (relative weight), between 10 and 1000, or 0 to disable"),
+    Flag("blkio-weight-device", "", _DEVICE_WEIGHT, "Block IO weight (relative device weight)"),
+    Flag("device-read-bps", "", _BYTES_A_SECOND, "Limit read rate (bytes per second) from a device"),
+    Flag("device-read-iops", "", _TIMES_A_SECOND, "Limit read rate (IO per second) from a device"),
+    Flag("device-write-bps", "", _BYTES_A_SECOND, "Limit write rate (bytes per second) to a device"),
+    Flag("device-write-iops", "", _TIMES_A_SECOND, "Limit write rate (IO per second) to a device"),
     Flag("ulimit", "", checked_list(_ulimit, "ulimit"), "Ulimit options"),
 ]
 

@@ -180,6 +180,11 @@ def limits(options: Options) -> dict[str, Any]:
         "CpusetCpus": options.text("cpuset-cpus"),
         "CpusetMems": options.text("cpuset-mems"),
         "BlkioWeight": options.number("blkio-weight"),
+        "BlkioWeightDevice": [{"Path": each["Path"], "Weight": each["Rate"]} for each in options.values("blkio-weight-device")],
+        "BlkioDeviceReadBps": options.values("device-read-bps"),
+        "BlkioDeviceReadIOps": options.values("device-read-iops"),
+        "BlkioDeviceWriteBps": options.values("device-write-bps"),
+        "BlkioDeviceWriteIOps": options.values("device-write-iops"),
         "Ulimits": [ulimit(text) for text in options.texts("ulimit")],
     }
     if options.given("pids-limit"):

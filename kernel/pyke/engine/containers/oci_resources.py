@@ -27,6 +27,12 @@ DEFAULT_RULES: tuple[tuple[str, int | None, int | None, str], ...] = (
     ("c", 5, 2, "rwm"),  # ptmx
     ("c", 136, None, "rwm"),  # pts
 )
+THROTTLES = {
+    "read_bps": "throttleReadBpsDevice",
+    "write_bps": "throttleWriteBpsDevice",
+    "read_iops": "throttleReadIOPSDevice",
+    "write_iops": "throttleWriteIOPSDevice",
+}
 TYPES = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}
 
 
@@ -52,7 +58,7 @@ def limits(wanted: Limits) -> dict[str, Any]:
             mems=wanted.cpuset_mems,
         ),
         "pids": _present(limit=wanted.pids),
-        "blockIO": _present(weight=wanted.blkio_weight),
+        "blockIO": _block_devices(wanted),
     }
     return {key: value for key, value in found.items() if value}
 
@@ -64,6 +70,20 @@ def _memory(wanted: Limits) -> dict[str, Any]:
     if wanted.memory_swappiness is not None and wanted.memory_swappiness >= 0:
         memory["swappiness"] = wanted.memory_swappiness
     return memory
+
+
+def _block_devices(wanted: Limits) -> dict[str, Any]:
+    found = _present(weight=wanted.blkio_weight)
+    for what, path, rate in wanted.throttles:
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise InvalidRequest(f"stat {path}: {(error.strerror or str(error)).lower()}", hint="lsblk --paths") from error
+        if not stat.S_ISBLK(status.st_mode):
+            raise InvalidRequest(f"{path} is no block device: what goes to it cannot be limited", hint="lsblk --paths")
+        device = {"major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev)}
+        found.setdefault(THROTTLES[what], []).append({**device, "rate": rate})
+    return found
 
 
 def _present(**values: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 from pyke.errors import InvalidRequest
 from pyke.http.fields import Fields
@@ -14,9 +15,13 @@ ULIMITS = ("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice
            "sigpending", "stack")  # fmt: skip
 
 NOT_ENFORCED = (
-    "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps",
     "CpuRealtimePeriod", "CpuRealtimeRuntime", "KernelMemory", "KernelMemoryTCP", "StorageOpt",
 )  # fmt: skip
+THROTTLES = {  # what the API calls it, and what a specification does
+    "BlkioDeviceReadBps": "read_bps", "BlkioDeviceWriteBps": "write_bps",
+    "BlkioDeviceReadIOps": "read_iops", "BlkioDeviceWriteIOps": "write_iops",
+}  # fmt: skip
+NO_DEVICE_WEIGHTS = "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded."
 
 
 def limits(fields: Fields, *, is_update: bool = False) -> Limits:
@@ -34,6 +39,7 @@ def limits(fields: Fields, *, is_update: bool = False) -> Limits:
         cpuset_cpus=fields.text("CpusetCpus"),
         cpuset_mems=fields.text("CpusetMems"),
         blkio_weight=fields.integer("BlkioWeight"),
+        throttles=tuple(_throttles(fields)),
         pids=max(fields.integer("PidsLimit"), 0),
         ulimits=_ulimits(fields),
     )
@@ -46,7 +52,17 @@ def limits(fields: Fields, *, is_update: bool = False) -> Limits:
 
 def warnings(fields: Fields) -> list[str]:
     """A line for each limit that was asked for and will not be kept."""
-    return [f"pyke does not enforce {key}. Limitation discarded." for key in NOT_ENFORCED if fields.is_set(key)]
+    found = [NO_DEVICE_WEIGHTS] if fields.is_set("BlkioWeightDevice") else []
+    return [*found, *(f"pyke does not enforce {key}. Limitation discarded." for key in NOT_ENFORCED if fields.is_set(key))]
+
+
+def _throttles(fields: Fields) -> Iterator[tuple[str, str, int]]:
+    """How fast a container may read from and write to devices; a rate of 0 is none."""
+    for key, what in THROTTLES.items():
+        for each in fields.objects(key):
+            if each.integer("Rate") < 0:
+                raise InvalidRequest(f"invalid rate for device: {each.text('Path')}: {each.integer('Rate')}")
+            yield what, each.text("Path"), each.integer("Rate")
 
 
 def _swappiness(fields: Fields) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pyke.http.requests.limits import THROTTLES
 from pyke.http.requests.mounts import parse_bind
 from pyke.http.versions import Version
 from pyke.model import ContainerSpec, Limits, MountSpec, PortSpec
@@ -17,9 +18,8 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 ALWAYS_EMPTY: Json = {  # parts of Docker's object that mean nothing here, or that pyke does not enforce
-    "ContainerIDFile": "", "Cgroup": "", "Isolation": "", "BlkioWeightDevice": [], "BlkioDeviceReadBps": [], "BlkioDeviceWriteBps": [],
-    "BlkioDeviceReadIOps": [], "BlkioDeviceWriteIOps": [], "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "DeviceRequests": None,
-    "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
+    "ContainerIDFile": "", "Cgroup": "", "Isolation": "", "BlkioWeightDevice": [], "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0,
+    "DeviceRequests": None, "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
 }  # fmt: skip
 ORDER = (  # Docker's: what people see when they read `inspect`
     "Binds ContainerIDFile LogConfig NetworkMode PortBindings RestartPolicy AutoRemove VolumeDriver VolumesFrom Mounts ConsoleSize "
@@ -103,6 +103,10 @@ def _limits(limits: Limits) -> Json:
         "Memory": limits.memory,
         "NanoCpus": limits.nano_cpus,
         "BlkioWeight": limits.blkio_weight,
+        **{
+            key: [{"Path": device, "Rate": rate} for each, device, rate in limits.throttles if each == what]
+            for key, what in THROTTLES.items()
+        },
         "CpuPeriod": limits.cpu_period,
         "CpuQuota": limits.cpu_quota,
         "CpusetCpus": limits.cpuset_cpus,

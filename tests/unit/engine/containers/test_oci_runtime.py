@@ -65,6 +65,12 @@ def test_limits() -> None:
     assert found["process"]["rlimits"] == [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2**64 - 1}]
 
 
+def test_a_throttle_is_of_a_block_device_that_is_there() -> None:
+    for path, reason in (("/dev/nosuch", "stat /dev/nosuch: no such file"), ("/dev/null", "/dev/null is no block device")):
+        with pytest.raises(InvalidRequest, match=reason):
+            config(ContainerSpec("i", limits=Limits(throttles=(("read_bps", path, 1),))))
+
+
 @pytest.mark.parametrize(("option", "expected"), [("seccomp=unconfined", True), ("seccomp=builtin", False), ("no-new-privileges", False)])
 def test_security_options(option: str, expected: bool) -> None:
     found = config(ContainerSpec("i", security=Security(security_opt=(option,))))

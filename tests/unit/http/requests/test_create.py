@@ -61,6 +61,7 @@ def test_a_full_host_config_is_taken_over() -> None:
             "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}, {"HostPort": "9000-9010"}], "81/udp": None},
             "CapAdd": ["net_admin", "CAP_SYS_TIME"], "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "ReadonlyRootfs": True,
             "Memory": 64 << 20, "NanoCpus": 10**9, "PidsLimit": 7, "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
+            "BlkioDeviceReadBps": [{"Path": "/dev/sda", "Rate": 9}],
             "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/x", "CgroupPermissions": "r"}], "OomScoreAdj": 5,
             "Tmpfs": {"/t": "size=1m,noexec,mode=1777"}, "Mounts": [{"Type": "volume", "Source": "vv", "Target": "/vv"}],
             "PidMode": "host", "IpcMode": "container:c", "Sysctls": {"net.ipv4.ip_forward": "1"}, "GroupAdd": ["9"], "Dns": ["1.1.1.1"],
@@ -87,7 +88,9 @@ def test_a_full_host_config_is_taken_over() -> None:
         True, ("CAP_NET_ADMIN", "CAP_SYS_TIME"), ("ALL",), ("no-new-privileges",), True, devices=(DeviceSpec("/dev/null", "/dev/x", "r"),),
         group_add=("9",), sysctls={"net.ipv4.ip_forward": "1"}, oom_score_adj=5,
     )  # fmt: skip
-    assert found.limits == Limits(memory=64 << 20, nano_cpus=10**9, pids=7, ulimits=(("nofile", 1, 2),))
+    assert found.limits == Limits(
+        memory=64 << 20, nano_cpus=10**9, pids=7, ulimits=(("nofile", 1, 2),), throttles=(("read_bps", "/dev/sda", 9),)
+    )
     assert found.namespaces == Namespaces(pid="host", ipc="container:c")
     assert found.endpoints == (EndpointSpec("mine", "10.0.0.9", mac="02:42:ac:11:00:02", aliases=("x",)),)
     assert (found.log, found.runtime, found.console_size) == (LogConfig("syslog", {"x": "y"}), "crun", (24, 80))
@@ -110,8 +113,8 @@ def test_a_mac_address_of_old_clients_belongs_to_the_network_of_the_mode() -> No
 
 
 def test_a_limit_that_is_not_kept_is_told() -> None:
-    body = {"Image": "busybox", "HostConfig": {"BlkioDeviceReadBps": [{"Path": "/dev/sda", "Rate": 1}], "KernelMemory": 0}}
-    assert container_spec(Fields(body), NEWEST, Installed())[1] == ["pyke does not enforce BlkioDeviceReadBps. Limitation discarded."]
+    body = {"Image": "busybox", "HostConfig": {"KernelMemory": 1, "CpuRealtimePeriod": 0}}
+    assert container_spec(Fields(body), NEWEST, Installed())[1] == ["pyke does not enforce KernelMemory. Limitation discarded."]
 
 
 def test_restart_policies() -> None:
