@@ -3,6 +3,7 @@
     PykeError                 500   something that pyke expected might fail, did
     ├── InvalidRequest        400   the words of the request make no sense
     │   └── BadArchive        400   an archive that is broken, hostile or over its limits
+    │       └── NoDirectory         ... or wants something below what is no directory
     ├── Forbidden             403   policy says no
     ├── NotFound              404   no such container, image, network, volume, driver
     │   ├── NoSuchContainer
@@ -15,6 +16,7 @@
     ├── Conflict              409   the state of the object forbids it
     │   └── NameInUse
     ├── StartFailed           400   the container's process could not be started
+    │   └── MonitorGone             ... because what was to keep it ended
     ├── NoSpace               507   the disk, an address pool or a table is full
     ├── RegistryFailed        500   a registry answered with an error, or nonsense
     │   ├── RegistryUnavailable     ... or not at all, or not now: it may go better a moment later
@@ -54,6 +56,10 @@ class InvalidRequest(PykeError):
 
 class BadArchive(InvalidRequest):
     """An archive or layer is broken, hostile, or larger than its limits allow."""
+
+
+class NoDirectory(BadArchive):
+    """A part of a name in an archive that should be a directory is a file or a symbolic link."""
 
 
 class Forbidden(PykeError):

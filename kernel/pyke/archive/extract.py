@@ -30,7 +30,7 @@ from pyke.archive.tar import (
     printable,
 )
 from pyke.archive.whiteouts import PREFIX, AppliedWhiteouts, OverlayWhiteouts, Whiteouts
-from pyke.errors import BadArchive, NoSpace
+from pyke.errors import BadArchive, NoDirectory, NoSpace
 
 Parts = tuple[bytes, ...]
 
@@ -104,24 +104,23 @@ class Extractor:
         parts = parts_of(entry.name)
         try:
             self._place_at(parts, entry)
-        except tree.NoDirectory:
+        except NoDirectory:
             self._place_at((*self._resolved(parts[:-1]), parts[-1]), entry)
 
     def _resolved(self, directory: Parts) -> Parts:
-        """Another name for a directory that has a symbolic link in its name, without one; `tree.NoDirectory` where there is none."""
+        """Another name for a directory that has a symbolic link in its name, without one; `BadArchive` where there is none."""
         if self.follows_links:
             with contextlib.suppress(FileNotFoundError):
                 resolved = self.parents.resolved(directory)
                 if resolved != directory:
                     return resolved
-        raise tree.NoDirectory(f"{printable(b'/'.join(directory))} is not a directory, and the archive wants something below it")
+        raise BadArchive(f"{printable(b'/'.join(directory))} is not a directory, and the archive wants something below it")
 
     def _place_at(self, parts: Parts, entry: Entry) -> None:
         if not parts:
             if entry.kind != DIRECTORY:
                 raise BadArchive("the archive's root is not a directory")
-            if entry.name.startswith(b"/"):  # "." and "./" are the directory that somebody packed, and say nothing of a root, as for Docker
-                self.directories[()] = entry
+            self.directories[()] = entry
             return
         name = parts[-1]
         if self.whiteouts is not None and _is_whiteout(parts):
@@ -184,7 +183,7 @@ class Extractor:
         try:
             try:
                 source = self.parents.of(target[:-1], make=False)
-            except tree.NoDirectory:
+            except NoDirectory:
                 source = self.parents.of(self._resolved(target[:-1]), make=False)
             os.link(target[-1], name, src_dir_fd=source, dst_dir_fd=holder, follow_symlinks=False)
             _set_metadata_by_name(holder, name, entry)  # of the file: what its last link says counts, as for Docker

@@ -11,16 +11,12 @@ from collections.abc import Callable, Iterator
 
 from pyke.archive.limits import DEFAULT_LIMITS
 from pyke.archive.tar import printable
-from pyke.errors import BadArchive
+from pyke.errors import BadArchive, NoDirectory
 
 DIRECTORY_ONLY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
 MAX_LINKS = 40  # as the kernel's
 OPEN_PARENTS = 64  # descriptors kept: deeper than almost any tree, and archives come in the order of their trees
-
-
-class NoDirectory(BadArchive):
-    """A part of a name that should be a directory is a file or a symbolic link."""
 
 
 class Parents:
