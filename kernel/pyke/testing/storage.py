@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ class StorageConformance:
             {
                 "bin": directory(0o751, uid=1, gid=2, mtime=1_000_000_000),
                 "bin/tool": executable(b"#!", 0o4755, uid=1000, gid=1000, mtime=1_100_000_000),
-                "bin/same": hard_link("bin/tool"),
+                "bin/same": replace(hard_link("bin/tool"), mode=0o4755, uid=1000, gid=1000, mtime=1_100_000_000),
                 "bin/link": symbolic_link("/bin/tool"),
                 "tmp": directory(0o1777),
                 "null": character_device(1, 3),
