@@ -45,10 +45,20 @@ def _exec(session: Session, options: Options) -> int:
     connection.close()
     if pump.was_left:
         raise PykeError("read escape sequence")
-    found = session.engine.get(f"{path}/json")
+    found = _end(session.engine, path)
     if found.get("Error") and not pump.has_received:  # the engine was killed before it could bring us together
         session.fail(PykeError(f"the command in {container} was not run to its end: {found['Error']}", hint=f"pyke ps -f name={container}"))
     return int(found.get("ExitCode") or 0)
+
+
+def _end(engine: Client, path: str) -> dict[str, Any]:
+    """How the command ended, as an engine tells it; one that was killed too early has left nothing that the next could know."""
+    try:
+        return dict(engine.get(f"{path}/json"))
+    except ApiError as error:
+        if error.status != NOT_FOUND:
+            raise
+        return {"Error": "its engine was killed", "ExitCode": 126}
 
 
 def _started(engine: Client, path: str, request: dict[str, Any], start: dict[str, Any]) -> tuple[str, Connection]:
