@@ -79,6 +79,15 @@ def test_a_link_leads_as_in_a_chroot(tmp_path: Path, outside: Path, target: byte
     assert (place / "canary").read_bytes() == b"changed"
 
 
+@pytest.mark.parametrize("parts", [10, 800])
+def test_a_chain_of_long_links_costs_a_bounded_number_of_steps(tmp_path: Path, outside: Path, parts: int) -> None:
+    chain = [entry(b"link0", SYMBOLIC_LINK, link=b"a/../" * parts)]
+    chain += [entry(b"link%d" % at, SYMBOLIC_LINK, link=b"a/../" * parts + b"link%d" % (at - 1)) for at in range(1, 39)]
+    with pytest.raises(BadArchive):
+        unpack(tmp_path / "root", entry(b"a", DIRECTORY), *chain, entry(b"link38/file"))
+    assert not (tmp_path / "root" / "file").exists()
+
+
 @pytest.mark.parametrize("name", [b"..", b"../escape", b"a/../../escape", b"./../escape", b"/../escape", b"a/..", b"//../../escape"])
 @pytest.mark.parametrize("kind", [FILE, DIRECTORY, SYMBOLIC_LINK, HARD_LINK, FIFO])
 def test_names_do_not_lead_out(tmp_path: Path, outside: Path, name: bytes, kind: bytes) -> None:

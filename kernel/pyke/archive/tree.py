@@ -16,6 +16,7 @@ from pyke.errors import BadArchive, NoDirectory
 DIRECTORY_ONLY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
 MAX_LINKS = 40  # as the kernel's
+MAX_STEPS = 400  # parts of the targets of all links in one name: each costs a system call or more, and a name may be one of millions
 OPEN_PARENTS = 64  # descriptors kept: deeper than almost any tree, and archives come in the order of their trees
 
 
@@ -67,7 +68,7 @@ class Parents:
         As in a chroot, `/` and `..` of a link end at the root. FileNotFoundError where a link leads to nothing.
         """
         found: tuple[bytes, ...] = ()
-        budget = [MAX_LINKS]
+        budget = [MAX_LINKS, MAX_STEPS]
         for at, part in enumerate(parts):
             try:
                 directory = self.of(found, make=False)
@@ -80,10 +81,13 @@ class Parents:
     def _led(self, directory: tuple[bytes, ...], target: bytes, budget: list[int]) -> tuple[bytes, ...]:
         """Where a link in `directory` with the text `target` leads; what it leads to is there."""
         found = () if target.startswith(b"/") else directory
-        budget[0] -= 1
-        if budget[0] < 0:
-            raise BadArchive(f"{printable(target)} leads through more than {MAX_LINKS} symbolic links")
-        for part in target.split(b"/"):
+        steps = target.split(b"/")
+        budget[:] = budget[0] - 1, budget[1] - len(steps)
+        if min(budget) < 0:
+            raise BadArchive(
+                f"{printable(target)} leads through more than {MAX_LINKS} symbolic links, or {MAX_STEPS} parts of their targets"
+            )
+        for part in steps:
             if part == b"..":
                 found = found[:-1]
             elif part not in (b"", b"."):
