@@ -10,9 +10,19 @@ from pyke.runtime.root import Root
 
 
 def leave() -> None:
-    """Where this process is in a chroot, make that directory the root of a mount namespace of its own. Threads may not exist yet."""
-    if not _is_confined():
+    """Where this process is in a chroot, make that directory the root of a mount namespace of its own. Threads may not exist yet.
+
+    Who may not ask (an engine that is not root's) can run no container either.
+    """
+    try:
+        is_confined = _is_confined()
+    except PermissionError:
         return
+    if is_confined:
+        _make_root()
+
+
+def _make_root() -> None:
     linux.unshare(linux.CLONE_NEWNS)
     with Root.at("/") as here:
         _see_all()
