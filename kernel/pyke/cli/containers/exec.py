@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyke.cli.session import Session
 
 NOT_FOUND = 404
+LOST = {"Error": "its engine was killed", "ExitCode": 126}  # before anybody could know how it ended
 
 
 def _exec(session: Session, options: Options) -> int:
@@ -45,20 +46,10 @@ def _exec(session: Session, options: Options) -> int:
     connection.close()
     if pump.was_left:
         raise PykeError("read escape sequence")
-    found = _end(session.engine, path)
+    found = _look(session.engine, path) or LOST
     if found.get("Error") and not pump.has_received:  # the engine was killed before it could bring us together
         session.fail(PykeError(f"the command in {container} was not run to its end: {found['Error']}", hint=f"pyke ps -f name={container}"))
     return int(found.get("ExitCode") or 0)
-
-
-def _end(engine: Client, path: str) -> dict[str, Any]:
-    """How the command ended, as an engine tells it; one that was killed too early has left nothing that the next could know."""
-    try:
-        return dict(engine.get(f"{path}/json"))
-    except ApiError as error:
-        if error.status != NOT_FOUND:
-            raise
-        return {"Error": "its engine was killed", "ExitCode": 126}
 
 
 def _started(engine: Client, path: str, request: dict[str, Any], start: dict[str, Any]) -> tuple[str, Connection]:
@@ -71,17 +62,19 @@ def _started(engine: Client, path: str, request: dict[str, Any], start: dict[str
         try:
             return created, engine.hijack(f"{created}/start", body=start)
         except (ApiError, EngineUnavailable):
-            if attempt == ATTEMPTS or _is_known(engine, created):
+            if attempt == ATTEMPTS or _look(engine, created) is not None:
                 raise
     raise AssertionError("the last attempt raises another error")
 
 
-def _is_known(engine: Client, path: str) -> bool:
+def _look(engine: Client, path: str) -> dict[str, Any] | None:
+    """What an engine knows of the command; None where it was lost with the engine before."""
     try:
-        engine.get(f"{path}/json")
+        return dict(engine.get(f"{path}/json"))
     except ApiError as error:
-        return error.status != NOT_FOUND
-    return True
+        if error.status == NOT_FOUND:
+            return None
+        raise
 
 
 def _request(options: Options, command: list[str], interactive: bool) -> dict[str, Any]:

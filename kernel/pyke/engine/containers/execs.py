@@ -46,7 +46,7 @@ class Execs:
             monitor = self.engine.monitors.adopt(exec.id, directory)
             if monitor is None:
                 record = read_exit_record(os.path.join(directory, "exit.json"))
-                self._ended(exec.id, record or ExitRecord(KILLED, error="an engine or its monitor was killed before it began", lost=True))
+                self._ended(exec.id, record or ExitRecord(KILLED, error="the engine or its monitor was killed", lost=True))
             else:
                 self._monitors[exec.id] = monitor
                 self._watch(exec, monitor, int(monitor.adopted["pid"]))
