@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pyke.errors import MonitorGone
+
 REPEATED = {"X-Pyke-Repeats": "1"}  # long ago: everything has been done since
 
 
@@ -57,3 +59,20 @@ def test_a_container_whose_id_the_client_chose_is_made_once(client: Any) -> None
     assert (status, found["Id"]) == (201, id)
     assert client.request("POST", path, body)[0] == 409
     assert len(client.get("/containers/json?all=1")) == 1
+
+
+def test_a_monitor_that_was_still_clearing_is_given_a_moment(client: Any, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.create(name="c1")
+    start, attempts = engine.containers.start, []
+
+    def start_second_time(ref: str, **wishes: Any) -> None:
+        attempts.append(ref)
+        if len(attempts) % 2:
+            raise MonitorGone("its monitor is gone", hint="pyke ps -a")
+        start(ref, **wishes)
+
+    monkeypatch.setattr(engine.containers, "start", start_second_time)
+    assert client.request("POST", "/containers/c1/start")[0] == 400, "only what is asked again has an engine before it"
+    attempts.clear()
+    assert again(client, "POST", "/containers/c1/start") == 204
+    assert len(attempts) == 2 and status_of(client, "c1")[0] == "running"
