@@ -83,10 +83,9 @@ SYSFS_MAGIC = 0x62656572
 TIOCGPTPEER = 0x20005441 if os.uname().machine.startswith("ppc") else 0x5441
 TIOCSPTLCK = 0x80045431 if os.uname().machine.startswith("ppc") else 0x40045431
 TMPFS_MAGIC = 0x01021994
-
-# Numbers from 424 on are the same on every architecture.
 SYNC_FILE_RANGE_WRITE = 2
 
+# Numbers from 424 on are the same on every architecture.
 SYS_CLONE3 = 435
 SYS_CLOSE_RANGE = 436
 SYS_FSCONFIG = 431
