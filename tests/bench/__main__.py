@@ -143,7 +143,7 @@ def _print(work: str, medians: dict[str, float], against: str, budget: float, go
     is_known = "pyke" in medians and against in medians
     ratio = medians["pyke"] / medians[against] if is_known else 0.0
     mark = "" if not is_known or ratio <= budget else " **over**"
-    sys.stdout.write(f"| {work} | {' | '.join(shown)} | {f'{ratio:.2f}' if is_known else ''}{mark} | {against} | {budget} | {goal} |\n")
+    sys.stdout.write(f"| {work} | {' | '.join(shown)} | {f'{ratio:.2f}' if is_known else ''}{mark} | {against} | {budget:.4g} | {goal} |\n")
     sys.stdout.flush()
     return not mark
 
