@@ -146,20 +146,8 @@ def test_an_idle_engine_leaves_unless_a_client_came_that_cannot_start_another(en
         wait_until_nobody_listens(engine.layout)
 
 
-def test_an_engine_that_is_not_root_s_says_what_it_may_not_do(tmp_path: Path) -> None:
-    """Not that it may not look whether it is in a chroot, which is nobody's concern."""
-    place = tmp_path / "anybody"
-    place.mkdir(mode=0o777)
-    place.chmod(0o777)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    with TestEngine(place / "root") as engine:
-        done = subprocess.run(
-            ["setpriv", "--reuid", "65534", "--clear-groups", *engine.argv("ps", "-q")],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=30,
-        )
-        assert done.returncode == 1
-        assert done.stderr.startswith(f"pyke: the engine did not start: cannot listen on {engine.layout.socket}: ")
+def test_an_engine_that_may_not_look_whether_it_is_in_a_chroot_answers(engine: TestEngine) -> None:
+    """Without CAP_SYS_ADMIN it can run nothing; but it tells what there is."""
+    command = ["setpriv", "--bounding-set=-sys_admin", *engine.argv("ps", "-q")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, env=engine.environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from io import BytesIO
 from typing import Any
 
 import pytest
 
 from pyke.errors import MonitorGone
+from pyke.http import repeats
+from pyke.http.exchange import NO_CONTENT, Query, Reply, Request
+from pyke.http.versions import NEWEST
+from pyke.model import Caller
 
 REPEATED = {"X-Pyke-Repeats": "1"}  # long ago: everything has been done since
 
@@ -61,18 +66,20 @@ def test_a_container_whose_id_the_client_chose_is_made_once(client: Any) -> None
     assert len(client.get("/containers/json?all=1")) == 1
 
 
-def test_a_monitor_that_was_still_clearing_is_given_a_moment(client: Any, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    client.create(name="c1")
-    start, attempts = engine.containers.start, []
+@pytest.mark.parametrize(("headers", "attempts"), [({}, 1), ({"x-pyke-repeats": "1"}, 2)])
+def test_a_monitor_that_was_still_clearing_is_given_a_moment(engine: Any, headers: dict[str, str], attempts: int) -> None:
+    tried = []
 
-    def start_second_time(ref: str, **wishes: Any) -> None:
-        attempts.append(ref)
-        if len(attempts) % 2:
+    def create(request: Request) -> Reply:
+        tried.append(request.path)
+        if len(tried) < attempts or not headers:
             raise MonitorGone("its monitor is gone", hint="pyke ps -a")
-        start(ref, **wishes)
+        return NO_CONTENT
 
-    monkeypatch.setattr(engine.containers, "start", start_second_time)
-    assert client.request("POST", "/containers/c1/start")[0] == 400, "only what is asked again has an engine before it"
-    attempts.clear()
-    assert again(client, "POST", "/containers/c1/start") == 204
-    assert len(attempts) == 2 and status_of(client, "c1")[0] == "running"
+    request = Request(engine, "POST", "/containers/create", Query(""), headers, BytesIO(), Caller(0, 0, 1), NEWEST)
+    if headers:
+        assert repeats.answer(request, create) is NO_CONTENT
+    else:
+        with pytest.raises(MonitorGone):
+            repeats.answer(request, create)
+    assert len(tried) == attempts

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyke.cli.session import Session
 
 NOT_FOUND = 404
-LOST = {"Error": "its engine was killed", "ExitCode": 126}  # before anybody could know how it ended
+LOST: dict[str, Any] = {"Error": "its engine was killed", "ExitCode": 126}  # before anybody could know how it ended
 
 
 def _exec(session: Session, options: Options) -> int:
