@@ -51,7 +51,8 @@ def plain(read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[bytes]
             raise BadArchive(f"the archive unpacks to more than {limits.max_bytes} bytes")
         if given > limits.ratio_grace and given > limits.max_ratio * taken:
             raise BadArchive(f"the archive unpacks to more than {limits.max_ratio} times its size: it is made to fill a disk")
-        yield piece
+        if piece:  # a step that gives nothing yet is not the end
+            yield piece
 
 
 class PlainReader:

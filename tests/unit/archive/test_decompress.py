@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import zlib
 
 import pytest
@@ -101,3 +102,12 @@ def test_gzip_is_unpacked_without_isal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_reader_gives_what_is_asked_for_at_most() -> None:
     reader = PlainReader(io.BytesIO(zlib.compress(b"abc", wbits=31)).read)
     assert [reader.read(2), reader.read(2), reader.read(2)] == [b"ab", b"c", b""]
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_a_reader_goes_on_where_a_step_gives_nothing(name: str) -> None:
+    """Compressors hold back what they can still make smaller: much input may come before any output does."""
+    content = random.Random(1).randbytes(700_000)
+    stream = io.BytesIO(COMPRESSORS[name](content))
+    reader = PlainReader(lambda size: stream.read(min(size, 10)))
+    assert b"".join(iter(lambda: reader.read(1 << 20), b"")) == content
