@@ -15,13 +15,14 @@ from pyke import launch
 from pyke.engine import own_log
 from pyke.errors import PykeError
 from pyke.paths import Layout
-from pyke.runtime import chroot
+from pyke.runtime import chroot, linux
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
     from pyke.http.server import Server
 
 IDLE_CHECK = 5.0  # seconds between looks whether there is still something to do
+ARENAS = 2  # a thread for each connection would have one each, up to eight for each core, and none is ever given back
 SWITCH_INTERVAL = 0.0005  # seconds; with the default of 5 ms a busy thread makes every short request wait that long
 
 
@@ -61,6 +62,7 @@ def _serve(layout: Layout) -> int:
     from pyke.http.server import Server
 
     sys.setswitchinterval(SWITCH_INTERVAL)
+    linux.limit_arenas(ARENAS)
     engine = Engine(layout)
     engine.recover()
     server = Server(engine, launch.inherited_listener())

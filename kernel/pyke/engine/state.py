@@ -23,6 +23,7 @@ from pyke.model import Container, Event, Image, Network, Volume
 
 SCHEMA = 1
 EVENTS_KEPT = 10_000
+PAGES_CACHED = 64  # of 4 KiB, where SQLite's default is 2 MB: all records are in memory already, and the kernel has the file's pages
 
 TABLES = """
 CREATE TABLE records (kind TEXT, id TEXT, data TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
@@ -227,6 +228,7 @@ def _open(path: str, belongings: Sequence[str]) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA cache_size = {PAGES_CACHED}")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found == 0:
             _check_is_first(path, belongings)

@@ -61,6 +61,7 @@ MS_REC = 0x4000
 MS_SHARED = 0x100000
 MS_SLAVE = 0x80000
 MS_UNBINDABLE = 0x20000
+M_ARENA_MAX = -8
 OPEN_TREE_CLONE = 1
 PROC_SUPER_MAGIC = 0x9FA0
 PR_CAPBSET_DROP = 24
@@ -183,6 +184,12 @@ def set_command_line(arguments: list[bytes]) -> None:
     if end > start:
         ctypes.memset(start, 0, end - start)
         ctypes.memmove(start, text, min(len(text), end - start - 1))
+
+
+def limit_arenas(number: int) -> None:
+    """Have all threads of this process share so many of malloc(3)'s arenas. A C library that has none ignores it, or lacks the call."""
+    with contextlib.suppress(AttributeError):
+        libc.mallopt(M_ARENA_MAX, number)
 
 
 def setns(fd: int, kind: int = 0) -> None:

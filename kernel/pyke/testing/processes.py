@@ -1,0 +1,55 @@
+"""What a process holds, as the kernel counts it, and whose child it is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Bytes of memory, open descriptors and threads of a process."""
+
+    memory: int
+    descriptors: int
+    threads: int
+
+
+def holdings(pid: int) -> Holdings:
+    """What a process holds now. OSError where there is none."""
+    return Holdings(memory(pid), descriptors(pid), len(os.listdir(f"/proc/{pid}/task")))
+
+
+def memory(pid: int) -> int:
+    """Bytes of its memory that belong to no file, each page divided among those who share it. The pages of files that it maps are left
+    out: its part of them changes as other processes of the same program come and go."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith("Pss_Anon:"))
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def parent(pid: int) -> int:
+    """The parent of a process. OSError where there is none."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def children(pid: int) -> set[int]:
+    """The processes whose parent it is, without those that have ended and are to be buried."""
+    found = set()
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+            found |= {int(word) for word in file.read().split()}
+    return {child for child in found if is_alive(child)}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs: a zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
