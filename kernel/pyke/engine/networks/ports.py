@@ -19,6 +19,7 @@ from pyke.model import Container, PortSpec, PublishedPort
 
 LOCAL_PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range"
 PROTOCOLS = ("tcp", "udp", "sctp")
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 class PortTaken(PykeError):
@@ -31,7 +32,7 @@ class Ports:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, list[socket.socket]] = {}
-        self._unbound: dict[tuple[str, str, int], str] = {}  # of protocols that no socket of ours can hold: who has them
+        self._unbound: dict[PublishedPort, str] = {}  # whose they are, although no socket of ours holds them
         self._next = 0
 
     def publish(self, owner: str, wishes: Iterable[PortSpec], *, default_ip: str, with_ipv6: bool) -> tuple[PublishedPort, ...]:
@@ -43,8 +44,14 @@ class Ports:
             raise
 
     def hold(self, owner: str, ports: Iterable[PublishedPort]) -> list[PublishedPort]:
-        """Hold what a running container has already, for an engine that takes over; return what somebody else took meanwhile."""
-        return [port for port in ports if not self._take_all(owner, [port])]
+        """Hold what a running container has already, for an engine that takes over; return what somebody else took meanwhile.
+
+        That is the container's all the same: the packet filter says so, and no other container is given it.
+        """
+        lost = [port for port in ports if not self._take_all(owner, [port])]
+        with self._lock:
+            self._unbound.update(dict.fromkeys(lost, owner))
+        return lost
 
     def release(self, owner: str) -> None:
         """Let all ports of a container go; twice is fine."""
@@ -82,8 +89,10 @@ class Ports:
 
     def _take_all(self, owner: str, ports: list[PublishedPort]) -> bool:
         """Hold all of these, or none and say False."""
+        if not self._take_unbound(owner, ports):
+            return False
         if ports[0].protocol == "sctp":
-            return self._take_unbound(owner, ports)
+            return True
         with contextlib.ExitStack() as undo:
             held = []
             for port in ports:
@@ -97,13 +106,22 @@ class Ports:
         return True
 
     def _take_unbound(self, owner: str, ports: list[PublishedPort]) -> bool:
-        """Ports of a protocol that the kernel may not have: they are kept apart among this engine's containers only."""
-        keys = [(port.protocol, port.host_ip, port.host_port) for port in ports]
+        """Whether no other container has one of these where no socket tells so. Those of a protocol that the kernel may not have, and so
+        no socket can hold, are the owner's from now on."""
         with self._lock:
-            if any(self._unbound.get(key, owner) != owner for key in keys):
+            others = [port for port, holder in self._unbound.items() if holder != owner]
+            if any(_meet(port, other) for port in ports for other in others):
                 return False
-            self._unbound.update(dict.fromkeys(keys, owner))
-        return True
+            if ports[0].protocol == "sctp":
+                self._unbound.update(dict.fromkeys(ports, owner))
+            return True
+
+
+def _meet(one: PublishedPort, other: PublishedPort) -> bool:
+    """Whether two published ports are in each other's way, as they are for bind(2)."""
+    if (one.protocol, one.host_port, ":" in one.host_ip) != (other.protocol, other.host_port, ":" in other.host_ip):
+        return False
+    return one.host_ip == other.host_ip or not {one.host_ip, other.host_ip}.isdisjoint(EVERYWHERE)
 
 
 def check_wish(wish: PortSpec) -> None:
