@@ -167,9 +167,12 @@ class MaskOperation(Operation):
             except (FileNotFoundError, NotADirectoryError):
                 continue
             is_directory = stat.S_ISDIR(os.fstat(target).st_mode)
-            if is_directory not in covers:
-                covers[is_directory] = new_mount("tmpfs", "tmpfs", Options(["ro"])) if is_directory else null_device(root)
-            cover = linux.open_tree("", linux.OPEN_TREE_CLONE | linux.AT_EMPTY_PATH, covers[is_directory])
+            if is_directory in covers:
+                cover = linux.open_tree("", linux.OPEN_TREE_CLONE | linux.AT_EMPTY_PATH, covers[is_directory])
+            else:
+                cover = new_mount("tmpfs", "tmpfs", Options(["ro"])) if is_directory else null_device(root)
+                # Before Linux 6.15 only what is attached can be cloned: the first cover is used itself, the next ones are its clones.
+                covers[is_directory] = os.dup(cover)
             linux.move_mount(cover, target)
             os.close(target)
             verify(cover, root, path)
@@ -250,7 +253,7 @@ def verify(mount: int, root: Root, path: str) -> None:
 
 
 def null_device(root: Root) -> int:
-    """The container's /dev/null, verified to be the null device, as a mount that can be cloned."""
+    """The container's /dev/null, verified to be the null device, as a mount of its own."""
     try:
         fd = root.open("/dev/null", follow=False)
     except OSError as error:
