@@ -15,6 +15,7 @@ import stat
 from dataclasses import dataclass
 
 from pyke.archive import sparse, tree
+from pyke.archive.birth import NOTHING, Birth
 from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from pyke.archive.source import Source
 from pyke.archive.tar import (
@@ -56,7 +57,9 @@ def extract(source: Source, root: int, *, limits: ArchiveLimits = DEFAULT_LIMITS
     before where it is not. Extended attributes of other namespaces than user and security.capability and POSIX ACLs are dropped:
     trusted.overlay.* from outside would speak to the kernel. Raises `BadArchive`, or `NoSpace`, and leaves a partial tree behind.
     """
-    return Extractor(root, OverlayWhiteouts() if overlay else AppliedWhiteouts()).run(TarReader(source, limits))
+    extractor = Extractor(root, OverlayWhiteouts() if overlay else AppliedWhiteouts())
+    extractor.birth = Birth.below(root)
+    return extractor.run(TarReader(source, limits))
 
 
 class Extractor:
@@ -70,6 +73,8 @@ class Extractor:
         self.whiteouts = whiteouts
         self.parents = tree.Parents(root)
         self.directories: dict[Parts, Entry] = {}  # their metadata is set last: filling a directory changes its time
+        self.birth = NOTHING  # what new files have without being told
+        self.born: set[Parts] = set()  # directories that have all of their metadata but their time
         self.reader: TarReader
         self.makers = {
             FILE: self._file,
@@ -120,12 +125,11 @@ class Extractor:
         if not parts:
             if entry.kind != DIRECTORY:
                 raise BadArchive("the archive's root is not a directory")
-            self.directories[()] = entry
-            return
+            return  # what the root is like is for whoever made it to say, as it is for Docker
         name = parts[-1]
-        if self.whiteouts is not None and _is_whiteout(parts):
+        if self.whiteouts is not None and PREFIX in entry.name and _is_whiteout(parts):
             if self.whiteouts.whiteout(self.parents, parts[:-1], name):
-                self.parents.forget()
+                self._forget()
             return
         parent = self.parents.of(parts[:-1])
         if entry.kind == DIRECTORY:
@@ -143,15 +147,23 @@ class Extractor:
     def _clear(self, parent: int, name: bytes) -> None:
         """Make room for an entry whose name is taken by an earlier one: the later one counts."""
         tree.remove(parent, name)
-        self.parents.forget()  # what was removed may be a directory that is kept open
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was removed may be a directory that is kept open, or one of which only the time is still to be set."""
+        self.parents.forget()
+        self.born.clear()
 
     # the kinds of entries
 
     def _file(self, parent: int, name: bytes, entry: Entry) -> None:
-        descriptor = os.open(name, NEW_FILE, 0o600, dir_fd=parent)
+        is_born = self.birth.gives(entry)
+        descriptor = os.open(name, NEW_FILE, entry.mode if is_born else 0o600, dir_fd=parent)
         try:
             self._write_content(entry, descriptor)
-            _set_metadata(descriptor, entry)
+            if not is_born:
+                _set_metadata(descriptor, entry)
+            os.utime(descriptor, ns=(entry.mtime, entry.mtime))
         finally:
             os.close(descriptor)
 
@@ -162,9 +174,13 @@ class Extractor:
             sparse.write(self.reader.source, entry.extents, entry.length, descriptor)
 
     def _directory(self, parent: int, parts: Parts, entry: Entry) -> None:
+        is_born = self.birth.gives(entry) and entry.mode & stat.S_IRWXU == stat.S_IRWXU  # or it could not be filled
         try:
-            os.mkdir(parts[-1], 0o700, dir_fd=parent)
+            os.mkdir(parts[-1], entry.mode if is_born else 0o700, dir_fd=parent)
+            if is_born:
+                self.born.add(parts)
         except FileExistsError:
+            self.born.discard(parts)
             kind = tree.kind_of(parent, parts[-1])
             if kind != stat.S_IFDIR:
                 self._clear(parent, parts[-1])
@@ -194,7 +210,9 @@ class Extractor:
 
     def _symbolic_link(self, parent: int, name: bytes, entry: Entry) -> None:
         os.symlink(entry.link, name, dir_fd=parent)
-        _set_metadata_by_name(parent, name, entry)
+        if (entry.uid, entry.gid) != self.birth.owner:
+            os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
+        _set_time(parent, name, entry)
 
     def _device(self, parent: int, name: bytes, entry: Entry) -> None:
         if entry.device == (0, 0):  # the kernel's own whiteout: an archive has its own way to say that
@@ -214,13 +232,18 @@ class Extractor:
             self.directories.setdefault(parts, self.implied)
         for parts, entry in sorted(self.directories.items(), key=lambda item: item[0], reverse=True):
             try:
-                directory = self.parents.of(parts, make=False)
-            except (FileNotFoundError, BadArchive):
-                continue  # a later entry took its place
-            try:
-                _set_metadata(directory, entry)
+                self._finish_directory(parts, entry)
             except OSError as error:
                 raise _translated(error, entry.name) from error
+
+    def _finish_directory(self, parts: Parts, entry: Entry) -> None:
+        if parts in self.born:
+            _set_time(self.parents.of(parts[:-1], make=False), parts[-1], entry)
+            return
+        with contextlib.suppress(FileNotFoundError, BadArchive):  # a later entry took its place
+            directory = self.parents.of(parts, make=False)
+            _set_metadata(directory, entry)
+            os.utime(directory, ns=(entry.mtime, entry.mtime))
 
 
 def parts_of(name: bytes) -> Parts:
@@ -246,7 +269,6 @@ def _set_metadata(descriptor: int, entry: Entry) -> None:
     os.fchmod(descriptor, entry.mode)
     for name, value in entry.xattrs.items():
         _set_xattr(descriptor, name, value)
-    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
 
 
 def _set_metadata_by_name(parent: int, name: bytes, entry: Entry) -> None:
@@ -258,6 +280,10 @@ def _set_metadata_by_name(parent: int, name: bytes, entry: Entry) -> None:
                 os.chmod(path, entry.mode)
                 for attribute, value in entry.xattrs.items():
                     _set_xattr(path, attribute, value)
+    _set_time(parent, name, entry)
+
+
+def _set_time(parent: int, name: bytes, entry: Entry) -> None:
     os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=parent, follow_symlinks=False)
 
 

@@ -177,11 +177,12 @@ print(os.readlink("bin/link"), os.path.samefile("bin/tool", "bin/same"), os.stat
         stack.add({name: b"" for name in names})
         assert json.loads(inside(stack.prepare()[1], "print(json.dumps(sorted(os.listdir())))")) == sorted(names)
 
-    def test_the_root_has_the_topmost_layers_mode_and_owner(self, stack: Stack) -> None:
-        stack.add({"./": directory(0o755)})
-        stack.add({"./": directory(0o750, uid=5, gid=6)})
+    @pytest.mark.parametrize("name", ["./", ".", "/"])
+    def test_no_layer_says_what_the_root_is_like(self, stack: Stack, name: str) -> None:
+        stack.add({"a": b"1", name: directory(0o750, uid=5, gid=6)})
         code = "s = os.stat('.'); print(oct(stat.S_IMODE(s.st_mode)), s.st_uid, s.st_gid)"
-        assert inside(stack.prepare()[1], f"import stat; {code}") == "0o750 5 6"
+        for rootfs in (stack.prepare()[1], stack.driver.layer_path(stack.chain_ids[-1])):
+            assert inside(rootfs, f"import stat; {code}") == "0o755 0 0"
 
     # --- whiteouts ---
 

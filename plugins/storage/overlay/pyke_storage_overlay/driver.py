@@ -120,10 +120,7 @@ class OverlayDriver(StorageDriver):
         os.mkdir(os.path.join(directory, "work"), 0o700)
         _write(os.path.join(directory, "layers"), "\n".join(layers))
         os.makedirs(self._empty, 0o755, exist_ok=True)
-        like = os.stat(self._tree(layers[-1]) if layers else self._empty)
-        os.chown(upper, like.st_uid, like.st_gid)
-        os.chmod(upper, stat.S_IMODE(like.st_mode))
-        os.utime(upper, ns=(like.st_atime_ns, like.st_mtime_ns))
+        os.chmod(upper, 0o755)  # whatever the umask is
 
     def mount_plan(self, snapshot: str) -> RootFilesystem:
         place = self._existing_snapshot(snapshot)
