@@ -32,9 +32,17 @@ def _load(session: Session, options: Options) -> int:
         raise PykeError("requested load from stdin, but stdin is empty", hint="pyke load -i FILE")
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else STDIN
     query = {"quiet": quiet, "platform": options.text("platform") or None}
-    reply = session.engine.open("POST", "/images/load", query, content=read_chunks(descriptor))
+    content = _packed(descriptor) if path and os.path.isdir(path) else read_chunks(descriptor)
+    reply = session.engine.open("POST", "/images/load", query, content=content)
     progress.show(reply.json_values(), 1)
     return 0
+
+
+def _packed(directory: int) -> Iterator[bytes]:
+    """A directory that is an OCI layout, as the archive that it would be."""
+    from pyke.archive.pack import gathered, pack
+
+    return gathered(pack(directory))
 
 
 def _save(session: Session, options: Options) -> int:
@@ -70,11 +78,11 @@ LOAD = Command(
     "Load an image from a tar archive or STDIN",
     _load,
     [
-        Flag("input", "i", STRING, "Read from tar archive file, instead of STDIN"),
+        Flag("input", "i", STRING, "Read from tar archive file or the directory of an OCI layout, instead of STDIN"),
         _PLATFORM,
         Flag("quiet", "q", BOOL, "Suppress the load output"),
     ],
-    examples=("pyke load -i busybox.tar", "ssh host docker save busybox | pyke load"),
+    examples=("pyke load -i busybox.tar", "pyke load -i oci-layout/", "ssh host docker save busybox | pyke load"),
 )
 SAVE = Command(
     "save",

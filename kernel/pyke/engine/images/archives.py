@@ -6,6 +6,7 @@ archive calls it matters only to Docker's manifest.json.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ MAX_IMAGES = 1000
 MAX_LINKS = 8
 CONTAINERD_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
+ORIGINAL = "io.pyke.manifest"  # of a descriptor in an archive of ours: the digest of the manifest as it came from its registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +111,49 @@ def parcels(files: Files) -> Iterator[Parcel]:
 
 
 def _docker(files: Files) -> Iterator[Parcel]:
+    manifests = dict(_manifests_beside(files))
     for each in _limited(as_list(json_value(files.document("manifest.json"), "manifest.json"), "manifest.json")):
         item = as_object(each, "an item of manifest.json")
-        layers = as_texts(item.get("Layers"), "Layers of manifest.json")
+        names = as_texts(item.get("Layers"), "Layers of manifest.json")
+        config = files.document(as_text(item.get("Config"), "Config of manifest.json"))
+        layers = tuple(files.digest(name) for name in names)
         yield Parcel(
-            config=files.document(as_text(item.get("Config"), "Config of manifest.json")),
-            layers=tuple(files.digest(name) for name in layers),
+            config=config,
+            layers=layers,
             names=as_texts(item.get("RepoTags"), "RepoTags of manifest.json"),
+            manifest=manifests.get((Digest.of(config), layers), b""),
         )
 
 
+def _manifests_beside(files: Files) -> Iterator[tuple[tuple[Digest, tuple[Digest, ...]], bytes]]:
+    """The manifests of an index beside Docker's list, by the blobs they name: an image that has one keeps the digest it is known by.
+
+    Not those that name plain layers: who loads an image in Docker's form wants it compressed when it is pushed. What cannot be read of
+    such an index is left out, as `docker load` looks at none of it.
+    """
+    with contextlib.suppress(BadArchive):
+        for descriptor in _descriptors(files) if files.has("index.json") else ():
+            annotations = as_object(descriptor.get("annotations"), "annotations of index.json")
+            digest = Digest(as_text(annotations.get(ORIGINAL) or descriptor.get("digest"), "digest of a descriptor"))
+            manifest = files.content(digest, f"the manifest {digest}")
+            parsed = oci.parse_manifest(manifest)
+            if not any(kind.endswith(".tar") for kind in parsed.media_types):
+                yield (parsed.config, parsed.layers), manifest
+
+
 def _oci(files: Files) -> Iterator[Parcel]:
-    index = as_object(json_value(files.document("index.json"), "index.json"), "index.json")
-    for each in _limited(as_list(index.get("manifests"), "manifests of index.json")):
-        descriptor = as_object(each, "a descriptor of index.json")
+    for descriptor in _descriptors(files):
         manifest = oci.choose(descriptor, lambda digest: files.content(digest, f"the manifest {digest}"))
         if manifest is not None:
             parsed = oci.parse_manifest(manifest)
             config = files.content(parsed.config, f"the configuration {parsed.config}")
             yield Parcel(config, tuple(map(files.held, parsed.layers)), _names(descriptor), manifest)
+
+
+def _descriptors(files: Files) -> list[dict[str, Any]]:
+    index = as_object(json_value(files.document("index.json"), "index.json"), "index.json")
+    manifests = _limited(as_list(index.get("manifests"), "manifests of index.json"))
+    return [as_object(each, "a descriptor of index.json") for each in manifests]
 
 
 def _names(descriptor: dict[str, Any]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pyke.engine.images.json_objects import json_object
@@ -28,7 +28,6 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"  # and "+gzip", "+zstd"
-REF_NAME = "org.opencontainers.image.ref.name"
 MAX_DOCUMENT = 4 << 20  # bytes of a manifest or configuration, as registries limit them
 
 
@@ -105,12 +104,8 @@ class Content:
         """Wait until the names of all that was kept are on the disk."""
         sync_directory(self._blobs)
 
-    def write_index(self, images: Iterable[Image]) -> None:
-        """Make index.json name these images: one descriptor for each tag, and one for an image without any."""
-        manifests: list[dict[str, Any]] = []
-        for image in filter(lambda image: self.has(image.manifest), images):  # one that was lost must not keep the others from being named
-            descriptor: dict[str, Any] = {"mediaType": self.media_type(image), "digest": image.manifest, "size": self.size(image.manifest)}
-            manifests += [{**descriptor, "annotations": {REF_NAME: tag}} for tag in image.tags] or [descriptor]
+    def write_index(self, manifests: Sequence[dict[str, Any]]) -> None:
+        """Make index.json hold these descriptors."""
         self._replace("index.json", {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
 
     def media_type(self, image: Image) -> str:

@@ -24,6 +24,7 @@ from pyke.engine.images.credentials import credentials_of
 from pyke.engine.images.downloads import Downloads
 from pyke.engine.images.durability import Unsynced
 from pyke.engine.images.layers import Layers
+from pyke.engine.images.layout import Layout
 from pyke.engine.images.pins import Pins
 from pyke.engine.images.progress import Work
 from pyke.engine.images.references import Digest, Reference, id_prefix, parse, parse_tagged
@@ -41,6 +42,7 @@ class Images:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.content = Content(engine.layout.content)
+        self.layout = Layout(self.content)
         self.layers = Layers(engine)
         self.downloads = Downloads(engine, os.path.join(engine.layout.content, "downloads"))
         self.blobs = Pins()  # that a pull is about to need
@@ -235,7 +237,7 @@ class Images:
 
     def write_index(self) -> None:
         """Make the OCI layout's index agree with the records."""
-        self.content.write_index(self.all())
+        self.layout.write(self.all())
 
     def attributes(self, image: Image) -> dict[str, str]:
         """What events tell of an image."""
@@ -248,8 +250,8 @@ class Images:
             self.downloads.clear(self._engine.settings.registries.keep_partial)
             self.content.ensure()
             image_removal.collect_removed(self._engine)
-            image_removal.collect_blobs(self._engine)
             self.write_index()
+            image_removal.collect_blobs(self._engine)
             lost = self.unsynced.lost()
             for driver in self._engine.plugins.names("storage"):
                 self._reconcile(driver, lost)

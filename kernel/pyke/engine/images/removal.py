@@ -185,10 +185,10 @@ def collect_removed(engine: Engine) -> None:
 
 
 def collect_blobs(engine: Engine) -> int:
-    """Delete the blobs of images that are gone; returns bytes."""
+    """Delete the blobs of images that are gone, once the index does not name them any more; returns bytes."""
     images = engine.state.images.all()
     needed = {digest for image in images for digest in (image.id, image.manifest, *(layer.blob for layer in image.layers))}
-    return engine.images.content.collect(needed | engine.images.blobs.names())
+    return engine.images.content.collect(needed | engine.images.layout.digests() | engine.images.blobs.names())
 
 
 def _collect_layers(engine: Engine, image: Image) -> list[str]:

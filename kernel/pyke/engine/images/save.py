@@ -10,15 +10,18 @@ Docker's list promises plain layers to old readers, which do take compressed one
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyke.archive.pack import END, header, padding
 from pyke.archive.tar import DIRECTORY, FILE
-from pyke.engine.images.archives import CONTAINERD_NAME
-from pyke.engine.images.content import INDEX, REF_NAME, canonical
+from pyke.engine.images.archives import CONTAINERD_NAME, ORIGINAL
+from pyke.engine.images.content import INDEX, canonical
+from pyke.engine.images.layout import REF_NAME
 from pyke.engine.images.references import Digest, parse, parse_tagged
+from pyke.engine.images.removal import collect_blobs
 from pyke.errors import InvalidRequest, NoSuchImage
 from pyke.model import Image
 
@@ -29,10 +32,19 @@ PIECE = 1 << 20
 
 
 def save(engine: Engine, refs: Sequence[str]) -> Iterator[bytes]:
-    """The archive in pieces. All images are found, and their blobs held open, before the first one."""
-    chosen = _chosen(engine, refs)
-    with engine.images.layers.pinned([layer.chain_id for image, _ in chosen for layer in image.layers]):
+    """The archive in pieces. All images are found, and their blobs held, before the first one."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(_collect, engine)
+        with engine.images.lock:
+            chosen = _chosen(engine, refs)
+            stack.enter_context(engine.images.blobs.held(_digests(engine, chosen)))
         yield from _archive(engine, chosen)
+
+
+def _collect(engine: Engine) -> None:
+    """Delete what was held for the archive's sake, where its image was removed meanwhile."""
+    with engine.images.lock:
+        collect_blobs(engine)
 
 
 def _chosen(engine: Engine, refs: Sequence[str]) -> list[tuple[Image, list[str]]]:
@@ -63,12 +75,19 @@ def _meant(engine: Engine, ref: str) -> list[tuple[Image, list[str]]]:
     return [(image, [name] if name in image.tags else [])]
 
 
+def _digests(engine: Engine, chosen: Sequence[tuple[Image, list[str]]]) -> list[str]:
+    """Of all blobs that go into the archive."""
+    found: set[str] = set()
+    for image, _ in chosen:
+        found |= {image.id, image.manifest, engine.images.layout.descriptor(image)["digest"], *(layer.blob for layer in image.layers)}
+    return sorted(found)
+
+
 def _archive(engine: Engine, chosen: Sequence[tuple[Image, list[str]]]) -> Iterator[bytes]:
     content = engine.images.content
     for name in ("blobs/", "blobs/sha256/"):
         yield header(name.encode(), DIRECTORY, 0, mode=0o755)
-    digests = sorted({digest for image, _ in chosen for digest in (image.id, image.manifest, *(layer.blob for layer in image.layers))})
-    for digest in digests:
+    for digest in _digests(engine, chosen):
         yield from _blob(content.open(digest), digest)
     yield from _document("index.json", _index(engine, chosen))
     yield from _document("manifest.json", [_item(image, names) for image, names in chosen])
@@ -97,9 +116,10 @@ def _document(name: str, document: Any) -> Iterator[bytes]:
 def _index(engine: Engine, chosen: Sequence[tuple[Image, list[str]]]) -> dict[str, Any]:
     manifests: list[dict[str, Any]] = []
     for image, names in chosen:
-        content = engine.images.content
-        descriptor = {"mediaType": content.media_type(image), "digest": image.manifest, "size": content.size(image.manifest)}
-        manifests += [{**descriptor, "annotations": {CONTAINERD_NAME: name, REF_NAME: parse(name).tag}} for name in names] or [descriptor]
+        descriptor = engine.images.layout.descriptor(image)
+        original = {ORIGINAL: image.manifest} if descriptor["digest"] != image.manifest else {}
+        named = [{CONTAINERD_NAME: name, REF_NAME: name, **original} for name in names]
+        manifests += [{**descriptor, "annotations": each} for each in named or [original] if each] or [descriptor]
     return {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
 
 
