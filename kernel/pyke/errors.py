@@ -16,7 +16,6 @@
     ├── Conflict              409   the state of the object forbids it
     │   └── NameInUse
     ├── StartFailed           400   the container's process could not be started
-    │   └── MonitorGone             ... because what was to keep it ended
     ├── NoSpace               507   the disk, an address pool or a table is full
     ├── RegistryFailed        500   a registry answered with an error, or nonsense
     │   ├── RegistryUnavailable     ... or not at all, or not now: it may go better a moment later
@@ -122,10 +121,6 @@ class StartFailed(PykeError):
     def __init__(self, message: str, *, hint: str = "", exit_status: int = 125) -> None:
         super().__init__(message, hint=hint)
         self.exit_status = exit_status
-
-
-class MonitorGone(StartFailed):
-    """The process that was to keep a container ended before it could say that the container runs, or why not."""
 
 
 class NoSpace(PykeError):

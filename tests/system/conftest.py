@@ -1,4 +1,4 @@
-"""A site: an engine's networks with the real drivers on a fake host; containers are records whose process is a namespace's holder."""
+"""Parts of an engine to be tested by themselves: its monitors, and its networks with the real drivers on a fake host."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from pyke.engine.identifiers import new_id
 from pyke.model import Caller, Container, ContainerSpec, ContainerState, ImageConfig, Network
 from pyke.paths import Layout
 from pyke.testing import FakeHost, Namespace
+from pyke.testing.monitors import House
 
 ROOT = Caller(0, 0, 0)
 numbers = itertools.count(1)
 
 
 class Site:
-    """An engine on a fake host."""
+    """An engine's networks on a fake host; containers are records whose process is a namespace's holder."""
 
     def __init__(self, host: FakeHost, root: Path) -> None:
         self.host, self.root = host, root
@@ -81,3 +82,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
         site.networks.dismantle()
         site.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path / "root")
+    yield house
+    house.close()

@@ -57,7 +57,7 @@ class State:
     def __init__(self, path: str, belongings: Sequence[str] = ()) -> None:
         self.lock = threading.RLock()
         self._depth = 0
-        self._afterwards: list[Callable[[], None]] = []  # to be done when the transaction is on its way to the disk
+        self._afterwards: list[Callable[[], object]] = []  # to be done when the transaction is on its way to the disk
         self._undo: list[Callable[[], None]] = []  # or this, in reverse, when it fails
         self._path = path
         self._connection = _open(path, belongings)
@@ -94,7 +94,7 @@ class State:
             finally:
                 self._depth -= 1
 
-    def after_commit(self, act: Callable[[], None]) -> None:
+    def after_commit(self, act: Callable[[], object]) -> None:
         """Do something when the transaction that is under way has been made; nothing where it fails."""
         self._afterwards.append(act)
 

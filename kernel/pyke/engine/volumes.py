@@ -138,8 +138,9 @@ class Volumes:
         with self.engine.state.intent("volume.remove", volume.name, driver=volume.driver):
             self._call(volume, "unmount")
             self._call(volume, "remove")
-            self.engine.state.volumes.delete(volume.name)
-        self.engine.events.publish("volume", "destroy", volume.name, driver=volume.driver)
+            with self.engine.state.transaction():
+                self.engine.state.volumes.delete(volume.name)
+                self.engine.events.publish("volume", "destroy", volume.name, driver=volume.driver)
 
     def _call(self, volume: Volume, method: str) -> Any:
         return self.engine.plugins.call("volume", volume.driver, method, volume)

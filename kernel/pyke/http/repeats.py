@@ -6,12 +6,14 @@ Only what an engine before may have finished is looked for; what is still to be 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
-from pyke.errors import Conflict, InvalidRequest, MonitorGone, NotFound, PykeError
+from pyke.errors import Conflict, InvalidRequest, NotFound, PykeError
 from pyke.http.exchange import NO_CONTENT, Answer, Handler, Request
-from pyke.model import ContainerState
+from pyke.model import ContainerState, Event
 
-CLEARING = 0.2  # seconds in which a monitor whose engine was killed gives back what it had begun
+#: What is told of each kind of object when it goes, by the first word of its path.
+REMOVALS = {"containers": ("destroy",), "networks": ("destroy",), "volumes": ("destroy",), "images": ("untag", "delete")}
 
 
 def answer(request: Request, handler: Handler) -> Answer:
@@ -21,24 +23,15 @@ def answer(request: Request, handler: Handler) -> Answer:
     if _has_begun_since(request):
         return NO_CONTENT
     try:
-        return _patiently(request, handler)
+        return handler(request)
     except NotFound:
-        if request.method == "DELETE" or _is_renamed(request):
+        if _is_removed(request) or _is_renamed(request):
             return NO_CONTENT
         raise
     except (Conflict, InvalidRequest):
         if _is_as_wanted(request):
             return NO_CONTENT
         raise
-
-
-def _patiently(request: Request, handler: Handler) -> Answer:
-    """Ask once more where the monitor of the engine before was still clearing the place, and took the new one with it."""
-    try:
-        return handler(request)
-    except MonitorGone:
-        time.sleep(CLEARING)
-        return handler(request)
 
 
 def _action(request: Request) -> str:
@@ -59,13 +52,36 @@ def _has_begun_since(request: Request) -> bool:
     return state is not None and state.started_at >= request.repeats
 
 
+def _is_removed(request: Request) -> bool:
+    """Whether what is to be removed has been since it was first asked for: what never was, is missed as ever."""
+    kind = request.path.split("/")[1]
+    if request.method != "DELETE" or kind not in REMOVALS:
+        return False
+    (ref,) = request.parameters.values()
+    return any(_is_meant(event, ref) for event in _told(request, kind.removesuffix("s"), REMOVALS[kind]))
+
+
 def _is_renamed(request: Request) -> bool:
     if _action(request) != "rename":
         return False
-    try:
-        return bool(request.engine.containers.get(request.query.text("name")))
-    except PykeError:
-        return False
+    old, new = (name.removeprefix("/") for name in (request["name"], request.query.text("name")))
+    renames = (event for event in _told(request, "container", ("rename",)) if event.attributes.get("name") == new)
+    return any(event.object.startswith(old) or event.attributes.get("oldName") == f"/{old}" for event in renames)
+
+
+def _told(request: Request, kind: str, actions: tuple[str, ...]) -> Iterator[Event]:
+    """The events of a kind since the request was first made."""
+    events = request.engine.events.subscribe(since=request.repeats, until=time.time_ns())
+    return (event for event in events if event.kind == kind and event.action in actions)
+
+
+def _is_meant(event: Event, ref: str) -> bool:
+    """Whether an event is about what `ref` names. Of an image's name that goes, Docker's event says only whose it was."""
+    if event.action == "untag":
+        return True
+    return event.object.removeprefix("sha256:").startswith(ref.removeprefix("sha256:")) or event.attributes.get("name") == ref.removeprefix(
+        "/"
+    )
 
 
 def _is_as_wanted(request: Request) -> bool:

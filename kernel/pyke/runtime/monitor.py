@@ -21,6 +21,7 @@ from pyke.runtime.loop import IN, Loop, now
 from pyke.runtime.requests import Requests
 from pyke.runtime.stdio import Stdio, set_terminal_size
 from pyke.runtime.streams import Streams
+from pyke.runtime.turns import Turn
 
 DRAIN = 2.0  # seconds that processes which outlive the container's first one may keep its pipes open, as Docker
 NOTING = 300.0  # seconds that an engine has for what an end asks for; a restart may be put off by one of them
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 def watch_over(kind: str, directory: str, control: sockets.Socket, oom_score: int) -> None:
     """Run the process that DIRECTORY/bundle.json describes, from its birth to its end. `kind` is "container" or "exec"."""
     monitor = Monitor(kind, directory, read_bundle(directory), oom_score)
+    if not monitor.is_wanted(control):
+        return
     monitor.listen(control)
     try:
         monitor.bear()
@@ -72,6 +75,7 @@ class Monitor:
             spools="" if self.is_exec else os.path.dirname(bundle["exit_record"]),
         )
         self.phase = "created"
+        self.turn = Turn()
         self.pid = 0
         self.started = 0  # ns
         self.size = (stdio.get("rows", 0), stdio.get("columns", 0))
@@ -91,6 +95,10 @@ class Monitor:
 
     def _log_fails(self, reason: str) -> None:
         self.tell({"event": "log_fails", "reason": reason})
+
+    def is_wanted(self, control: sockets.Socket) -> bool:
+        """Whether a container is still to be started when its turn comes. A command in a container gets in nobody's way."""
+        return self.is_exec or self.turn.take(os.path.dirname(self.bundle["exit_record"]), control)
 
     # --- who listens ---------------------------------------------------------------------------------------------
 
@@ -240,6 +248,7 @@ class Monitor:
         self.report = None
         if self.failure is None and self.phase == "ready" and self.go < 0:
             self.phase, self.started = "running", time.time_ns()
+            self.turn.end()
             self.tell({"event": "started", "time": self.started, "pid": self.pid})
 
     def _become_ready(self) -> None:
@@ -378,6 +387,7 @@ class Monitor:
         self.listener.close()
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.directory, "monitor.sock"))
+        self.turn.end()
 
 
 def _failure(what: str, error: BaseException) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Midwife(Monitor):
     def deliver(self, control: sockets.Socket, heir: sockets.Socket) -> None:
         """Bear it and hand it over, or clean up after one that did not start."""
         self.stdio: Stdio | None = None
+        if not self.is_wanted(control):
+            return
         self.listen(control)
         self._fork()
         while self.report:

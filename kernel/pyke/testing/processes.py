@@ -27,6 +27,12 @@ def memory(pid: int) -> int:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith("Pss_Anon:"))
 
 
+def private_memory(pid: int) -> int:
+    """Bytes that a process shares with nobody."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return sum(int(line.split()[1]) << 10 for line in file if line.startswith("Private_"))
+
+
 def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 

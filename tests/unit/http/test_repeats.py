@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import time
-from io import BytesIO
 from typing import Any
 
 import pytest
-
-from pyke.errors import MonitorGone
-from pyke.http import repeats
-from pyke.http.exchange import NO_CONTENT, Query, Reply, Request
-from pyke.http.versions import NEWEST
-from pyke.model import Caller
 
 REPEATED = {"X-Pyke-Repeats": "1"}  # long ago: everything has been done since
 
@@ -52,8 +45,15 @@ def test_a_command_that_has_been_obeyed_is_no_failure(client: Any) -> None:
 
 
 def test_what_never_was_is_missed_as_ever(client: Any) -> None:
+    client.create(name="c1")
+    client.create(name="other")
+    client.post("/containers/c1/rename?name=c2")
+    client.request("DELETE", "/containers/c2")
     for path in ("start", "stop", "pause", "kill", "rename?name=other"):
         assert again(client, "POST", f"/containers/nosuch/{path}") == 404
+    for path in ("containers", "images", "networks", "volumes"):
+        assert again(client, "DELETE", f"/{path}/nosuch") == 404
+    assert again(client, "DELETE", "/containers/c2", first=time.time_ns()) == 404, "it was gone before it was asked for"
 
 
 def test_a_container_whose_id_the_client_chose_is_made_once(client: Any) -> None:
@@ -64,22 +64,3 @@ def test_a_container_whose_id_the_client_chose_is_made_once(client: Any) -> None
     assert (status, found["Id"]) == (201, id)
     assert client.request("POST", path, body)[0] == 409
     assert len(client.get("/containers/json?all=1")) == 1
-
-
-@pytest.mark.parametrize(("headers", "attempts"), [({}, 1), ({"x-pyke-repeats": "1"}, 2)])
-def test_a_monitor_that_was_still_clearing_is_given_a_moment(engine: Any, headers: dict[str, str], attempts: int) -> None:
-    tried = []
-
-    def create(request: Request) -> Reply:
-        tried.append(request.path)
-        if len(tried) < attempts or not headers:
-            raise MonitorGone("its monitor is gone", hint="pyke ps -a")
-        return NO_CONTENT
-
-    request = Request(engine, "POST", "/containers/create", Query(""), headers, BytesIO(), Caller(0, 0, 1), NEWEST)
-    if headers:
-        assert repeats.answer(request, create) is NO_CONTENT
-    else:
-        with pytest.raises(MonitorGone):
-            repeats.answer(request, create)
-    assert len(tried) == attempts

@@ -22,7 +22,7 @@ from typing import Any
 from pyke import sockets
 from pyke.engine.containers.exit_records import ExitRecord, exit_record, read_exit_record
 from pyke.engine.containers.spawners import SpawnerLink
-from pyke.errors import MonitorGone, PykeError, StartFailed
+from pyke.errors import PykeError, StartFailed
 from pyke.paths import Layout
 from pyke.runtime import cgroups
 
@@ -199,7 +199,7 @@ class Monitor:
             self._answered += 1
 
     def _gone(self) -> StartFailed:
-        return MonitorGone(f"{self._name}: its monitor is gone", hint="pyke ps -a")
+        return StartFailed(f"{self._name}: its monitor is gone", hint="pyke ps -a")
 
     @property
     def _name(self) -> str:

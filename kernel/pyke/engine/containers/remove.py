@@ -81,8 +81,8 @@ def forget(engine: Engine, container: Container, *, volumes: bool) -> None:
         shutil.rmtree(engine.layout.container_directory(container.id), ignore_errors=True)
         with engine.state.transaction():
             engine.state.containers.delete(container.id)
+            engine.state.after_commit(lambda: engine.containers.release_name(container.name))  # who hears of it may want the name
             engine.events.publish("container", "destroy", container.id, **engine.attributes(container))
-    engine.containers.release_name(container.name)
     engine.images.collect()
     engine.containers.waits.removed(container.id, Exit(container.state.exit_code, container.state.error))
     engine.hooks.container_removed(container)

@@ -117,10 +117,11 @@ class Networks:
                 )
             with self.engine.state.intent("network.remove", network.id):
                 self.call(network, "remove", network)
-                self.engine.state.networks.delete(network.id)
-            self._names.pop(network.name, None)
+                with self.engine.state.transaction():
+                    self.engine.state.networks.delete(network.id)
+                    self.engine.state.after_commit(lambda: self._names.pop(network.name, None))  # who hears of it may want the name
+                    self.publish("destroy", network)
             self._endpoints.forget(network)
-        self.publish("destroy", network)
 
     def prune(self, filters: Filters | None, *, caller: Caller) -> Pruned:
         """Remove every network that the filters take and no running container is on, but not the predefined ones."""

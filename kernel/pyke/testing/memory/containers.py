@@ -165,12 +165,14 @@ class MemoryContainers:
     def rename(self, ref: str, name: str, *, caller: Caller) -> None:
         container = self.get(ref)
         self.records[container.id] = replace(container, name=name)
+        self.engine.events.publish("container", "rename", container.id, name=name, oldName=f"/{container.name}")
 
     def remove(self, ref: str, *, force: bool = False, volumes: bool = False, caller: Caller) -> None:
         container = self.get(ref)
         if container.state.is_running and not force:
             raise Conflict(f"You cannot remove a running container {container.id}", hint=f"pyke rm -f {container.name}")
         del self.records[container.id]
+        self.engine.events.publish("container", "destroy", container.id, name=container.name)
         self.waits.removed(container.id, Exit(container.state.exit_code))
 
     def wait(self, ref: str, condition: str = "not-running") -> Wait:
