@@ -35,7 +35,7 @@ def test_a_crowd_outlives_its_engines(busybox: TestEngine) -> None:
     engine.ok("network", "create", NETWORK)
     crowd, deaths = Crowd(engine, CLIENTS, CONTAINERS), []
     with Chronicle(engine) as chronicle:
-        with _killing(engine, deaths):
+        with _killing(crowd, deaths):
             crowd.run(time.monotonic() + SECONDS)
         wrong = agreement.disagreements(engine, SETTLING)
         chronicle.read()
@@ -52,17 +52,18 @@ def test_a_crowd_outlives_its_engines(busybox: TestEngine) -> None:
 
 
 @contextmanager
-def _killing(engine: TestEngine, deaths: list[float]) -> Iterator[None]:
+def _killing(crowd: Crowd, deaths: list[float]) -> Iterator[None]:
     """Kill the engine again and again, and now and then the spawner, for the length of the block."""
     over = threading.Event()
 
     def kill() -> None:
         dice = random.Random(7)
         while not over.wait(INTERVAL * dice.uniform(0.7, 1.3)):
-            if dice.random() < 0.2 and (spawner := engine.spawner_pid()):
+            if dice.random() < 0.2 and (spawner := crowd.engine.spawner_pid()):
                 subprocess.run(["kill", "-9", str(spawner)], check=False)
-            engine.stop(signal.SIGKILL)
+            crowd.engine.stop(signal.SIGKILL)
             deaths.append(time.monotonic())
+            _wait_until_served(crowd, deaths[-1], over)
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -71,3 +72,9 @@ def _killing(engine: TestEngine, deaths: list[float]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def _wait_until_served(crowd: Crowd, since: float, over: threading.Event) -> None:
+    """An engine is not killed before it has been of use to anybody: a machine that is slow enough would never see one otherwise."""
+    while not crowd.has_been_served(since) and not over.wait(0.05):
+        pass

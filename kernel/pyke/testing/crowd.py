@@ -214,6 +214,11 @@ class Crowd:
         """All commands, in the order in which they began."""
         return sorted((each for client in self.clients for each in client.told), key=lambda each: each.begun)
 
+    def has_been_served(self, since: float) -> bool:
+        """Whether a command that began after a moment of time.monotonic has succeeded."""
+        latest = (client.told[-1] for client in self.clients if client.told)
+        return any(told.begun > since and told.finished.status == 0 for told in latest)
+
     def complaints(self, deaths: Sequence[float]) -> list[str]:
         """What no user would accept, a line each. `deaths`: the moments at which an engine was killed."""
         return [f"{reason}: {told}" for told in self.told if (reason := _complaint(told, deaths))]
