@@ -78,6 +78,11 @@ def print_short_lines(engine: Engine) -> float:
     return _printed(engine, "yes | head -c 8388608")
 
 
+def print_data(engine: Engine) -> float:
+    """Seconds for a container that prints 64 MB of random bytes, half of which belong to no character."""
+    return _printed(engine, "head -c 67108864 /dev/urandom")
+
+
 def _printed(engine: Engine, script: str) -> float:
     started = time.perf_counter()
     container = engine.run("run", "-d", "--network", "none", *LOG, "busybox", "sh", "-c", script)
@@ -217,6 +222,7 @@ LINES = [
     Line("load, 5 layers, 64 MB, 4,000 files", load, "docker", 0.35, 0.22, 5),
     Line("256 MB to stdout, lines of 100 bytes", print_long_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
     Line("8 MB to stdout, lines of one letter", print_short_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
+    Line("64 MB of random bytes to stdout", print_data, "docker", 1.0, 0.5, 3, without=("podman",)),
     Line("logs of 256 MB, lines of 100 bytes", read_log, "docker", 0.8, 0.3, 3, without=("podman",)),
     Line("cp of 500 MB, 4,000 files, into a container", copy_in, "docker", 0.8, 0.5, 3, without=("podman",)),
     Line("cp of the same out of it", copy_out, "docker", 0.8, 0.5, 3, without=("podman",)),

@@ -31,33 +31,44 @@ def _escape_of(code: int) -> bytes:
     return {0x22: b'\\"', 0x5C: b"\\\\", 0x0D: b"\\r"}.get(code, b"\\u%04x" % code)
 
 
-# The backslash comes first: the other escapes contain one.
-_ESCAPES = [(b"\\", b"\\\\")] + [(bytes([code]), _escape_of(code)) for code in _SPECIAL if code != 0x5C]
+_BROKEN = b"\xff"  # a byte that no character has
+
+# The backslash comes first: the other escapes contain one. NUL comes second: then it can stand for something else, see `_marked`.
+_FIRST = [(b"\\", b"\\\\"), (b"\0", b"\\u0000")]
+_OTHERS = [(bytes([code]), _escape_of(code)) for code in _SPECIAL if code not in b"\\\0"]
 
 
 def escape(text: bytes) -> bytes:
     """`text` as the inside of a JSON string, with "\\n" left as it is."""
-    if len(text.translate(None, _SPECIAL)) != len(text):
-        for plain, escaped in _ESCAPES:
-            if plain in text:
-                text = text.replace(plain, escaped)
-    if text.isascii():
-        return text
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        text = _without_broken_bytes(text)
-    return text.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    is_plain = len(text.translate(None, _SPECIAL)) == len(text)
+    if not is_plain:
+        text = _replaced(text, _FIRST)
+    if not text.isascii():
+        text = _marked(text).replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    if not is_plain:
+        text = _replaced(text, _OTHERS)
+    return text.replace(_BROKEN, b"\\ufffd")  # last, for it makes six bytes of one, and half of all are broken where data is printed
 
 
-def _without_broken_bytes(text: bytes) -> bytes:
-    """Each byte that belongs to no character becomes "\\ufffd", as Go has it; `text` has no control characters but "\\n".
+def _replaced(text: bytes, escapes: list[tuple[bytes, bytes]]) -> bytes:
+    for plain, escaped in escapes:
+        if plain in text:
+            text = text.replace(plain, escaped)
+    return text
+
+
+def _marked(text: bytes) -> bytes:
+    """Each byte that belongs to no character becomes `_BROKEN`, to be "\\ufffd" as Go has it; `text` has no NUL.
 
     Python's decoder would make one of a whole broken sequence. So it makes a surrogate of each byte, and its encoder a "?" of each
     surrogate: both in C. The question marks that were there stand aside meanwhile.
     """
-    marked = text.replace(b"?", b"\0").decode("utf-8", "surrogateescape").encode("utf-8", "replace")
-    return marked.replace(b"?", b"\\ufffd").replace(b"\0", b"?")
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        marked = text.replace(b"?", b"\0").decode("utf-8", "surrogateescape").encode("utf-8", "replace")
+        return marked.replace(b"?", _BROKEN).replace(b"\0", b"?")
+    return text
 
 
 def timestamp(nanoseconds: int) -> bytes:
