@@ -23,6 +23,7 @@ refuse to go on otherwise.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -72,10 +73,9 @@ def fork(bundle: dict[str, Any], flags: int = 0) -> int:
 def fork_exec(bundle: dict[str, Any]) -> int:
     """Fork a child into a running container's cgroup and PID namespace; 0 in the child. Raises OSError: ESRCH when it has ended."""
     target = namespaces.Target(bundle["exec"]["pid"], bundle["exec"].get("start_time"))
-    pid_namespace = os.dup(target.pidfd) if target.flags & linux.CLONE_NEWPID else -1
     pid = -1
     try:
-        pid = _fork_into(cgroup(bundle), 0, pid_namespace, {})
+        pid = _fork_beside(target, cgroup(bundle))
     finally:
         if pid != 0:
             target.close()
@@ -83,26 +83,39 @@ def fork_exec(bundle: dict[str, Any]) -> int:
     return pid
 
 
-def _fork_into(group: cgroups.Cgroup, flags: int, pid_namespace: int, config: dict[str, Any]) -> int:
-    directory, gate = group.open(), namespaces.Gate(flags)
-    pid = namespaces.clone(flags, pid_namespace, directory)
-    if pid == 0:
-        return 0 if gate.wait() else os._exit(FAILED)
+def _fork_beside(target: namespaces.Target, group: cgroups.Cgroup) -> int:
     try:
+        return _fork_into(group, 0, target.open_pid_namespace(), {})
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+    # The container has made cgroups below its own and let them use controllers. From then on its own takes no process (version 2: "no
+    # internal processes"), and an exec goes where the container's first process has gone.
+    return _fork_into(cgroups.of_process(target.pid), 0, target.open_pid_namespace(), {})
+
+
+def _fork_into(group: cgroups.Cgroup, flags: int, pid_namespace: int, config: dict[str, Any]) -> int:
+    directory, gate, pid = group.open(), namespaces.Gate(flags), -1
+    try:
+        pid = namespaces.clone(flags, pid_namespace, directory)
+        if pid == 0:
+            return 0 if gate.wait() else os._exit(FAILED)
         if flags & linux.CLONE_NEWUSER:  # inside, it may not write to the host's cgroups any more
             group.place(pid)
             namespaces.map_identities(pid, config)
         gate.open()
     except OSError:
-        os.kill(pid, signal.SIGKILL)
-        if not flags & linux.CLONE_PARENT:
-            os.waitpid(pid, 0)
+        if pid > 0:
+            os.kill(pid, signal.SIGKILL)
+            if not flags & linux.CLONE_PARENT:
+                os.waitpid(pid, 0)
         raise
     finally:
-        gate.close()
-        for fd in (directory, pid_namespace):
-            if fd >= 0:
-                os.close(fd)
+        if pid != 0:
+            gate.close()
+            for fd in (directory, pid_namespace):
+                if fd >= 0:
+                    os.close(fd)
     return pid
 
 

@@ -134,16 +134,20 @@ def raise_loopback() -> None:
 class Target:
     """A running container, as an `exec` joins it: its first process, held by a pidfd so that the number cannot become another's."""
 
-    __slots__ = ("flags", "pidfd")
+    __slots__ = ("flags", "pid", "pidfd")
 
     def __init__(self, pid: int, start_time: int | None) -> None:
         """`start_time` in clock ticks, field 22 of /proc/PID/stat. Raises ProcessLookupError when it is not that process any more."""
-        self.pidfd = os.pidfd_open(pid)
+        self.pid, self.pidfd = pid, os.pidfd_open(pid)
         if start_time is not None and process_start_time(pid) != start_time:
             os.close(self.pidfd)
             raise ProcessLookupError(errno.ESRCH, "the container's process has ended", str(pid))
         # Joining one's own user namespace is an error, so only the kinds that differ are joined.
         self.flags = sum(flag for _, flag, name in KINDS if _inode(pid, name) != _inode("self", name))
+
+    def open_pid_namespace(self) -> int:
+        """A descriptor for `clone`, which sends a child there; -1 where it is the caller's own."""
+        return os.dup(self.pidfd) if self.flags & linux.CLONE_NEWPID else -1
 
     def join(self) -> None:
         """In the child: enter all of its namespaces at once, and with the mount namespace its root."""

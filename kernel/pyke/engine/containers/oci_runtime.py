@@ -147,8 +147,8 @@ def _namespaces(spec: ContainerSpec, shared: Mapping[str, str]) -> list[dict[str
         where = shared.get(kind, "")
         if where != "host":
             listed.append({"type": kind, "path": where} if where else {"type": kind})
-    # Version 1 shows the host's paths unless asked not to, as Docker; version 2 hides them unless asked not to.
-    mode = spec.namespaces.cgroup or ("private" if oci_resources.is_unified() and not spec.security.privileged else "host")
+    # Version 1 shows the host's paths unless asked not to, as Docker; version 2 hides them unless asked not to, also from the privileged.
+    mode = spec.namespaces.cgroup or ("private" if oci_resources.is_unified() else "host")
     if mode == "private":
         listed.append({"type": "cgroup"})
     return listed

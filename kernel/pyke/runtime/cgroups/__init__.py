@@ -18,7 +18,7 @@ from pyke.runtime.cgroups.common import Cgroup
 from pyke.runtime.cgroups.v1 import CgroupV1
 from pyke.runtime.cgroups.v2 import CgroupV2
 
-__all__ = ["Cgroup", "at", "children", "hierarchies", "unified"]
+__all__ = ["Cgroup", "at", "children", "hierarchies", "of_process", "unified"]
 
 _found: dict[tuple[str, ...], str] | None = None
 
@@ -30,6 +30,15 @@ def at(path: str) -> Cgroup:
     relative = os.path.normpath(path).strip("/")
     version_1 = {names: mount for names, mount in hierarchies().items() if names}
     return CgroupV1(relative, version_1) if version_1 else CgroupV2(relative, unified())
+
+
+def of_process(pid: int) -> CgroupV2:
+    """The cgroup of version 2 that a process is in. Raises OSError where it is in none."""
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            if line.startswith("0::"):
+                return CgroupV2(line[3:].strip("/\n"), unified())
+    raise FileNotFoundError(2, "the process is in no cgroup of version 2", f"/proc/{pid}/cgroup")
 
 
 def children(path: str) -> list[str]:

@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 IO_LIMITS = {
     "throttleReadBpsDevice": "rbps",
     "throttleWriteBpsDevice": "wbps",
@@ -164,7 +163,7 @@ def _delegate(directory: str) -> None:
     """Let the children of `directory` use every controller that it has itself; one that it may not give on is left out."""
     available = read(os.path.join(directory, "cgroup.controllers")).split()
     enabled = read(os.path.join(directory, "cgroup.subtree_control")).split()
-    for name in CONTROLLERS:
-        if name in available and name not in enabled:
+    for name in available:
+        if name not in enabled:
             with contextlib.suppress(OSError):
                 write(os.path.join(directory, "cgroup.subtree_control"), f"+{name}")
