@@ -58,7 +58,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _serve(layout: Layout) -> int:
-    from pyke.engine.engine import Engine  # after the lock: a second engine leaves before it costs anything
+    from pyke.engine import shutdown  # after the lock: a second engine leaves before it costs anything
+    from pyke.engine.engine import Engine
     from pyke.http.server import Server
 
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -73,6 +74,8 @@ def _serve(layout: Layout) -> int:
     launch.announce_ready()
     while not stop.wait(IDLE_CHECK) and not _is_idle(engine, server):
         own_log.shorten(layout.engine_log)
+    if engine.containers.monitors and shutdown.is_under_way():
+        shutdown.stop_containers(engine)
     server.stop()
     engine.close()
     return 0

@@ -14,7 +14,7 @@ from pyke.codec import to_data
 from pyke.engine.borders import host_errors
 from pyke.engine.containers import attach, endings, etc_files, mounts, oci_runtime, remove, restarts
 from pyke.engine.containers.waits import Exit
-from pyke.errors import Conflict, NoSuchContainer, NotModified, PykeError, StartFailed
+from pyke.errors import Conflict, EngineUnavailable, NoSuchContainer, NotModified, PykeError, StartFailed
 from pyke.model import Caller, Container, ContainerState, Endpoint, Health, RootFilesystem
 from pyke.runtime import seccomp
 
@@ -34,6 +34,8 @@ def start(engine: Engine, container: Container, *, caller: Caller) -> None:
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
         _check(container)
+        if engine.is_stopping:  # nobody would stop it any more
+            raise EngineUnavailable("no container is started any more: the machine goes down", hint="systemctl is-system-running")
         run(engine, replace(container, state=replace(container.state, restart_count=0, backoff=0.0, manually_stopped=False)))
 
 

@@ -23,8 +23,25 @@ def stop(engine: Engine, container: Container, *, timeout: int | None, signal: s
     engine.authorize(caller, "container.stop", container.id, container.spec)
     number = signal_number(signal) if signal else stop_signal(container)
     container = _mark(engine, container, endings.asked(action, number, caller))
+    _carry_out(engine, container, number, patience(engine, container) if timeout is None else timeout)
+
+
+def stop_for_shutdown(engine: Engine, container: Container, longest: int, caller: Caller) -> None:
+    """The same where the machine goes down, and so nobody has said that the container is to stay down; after `longest` seconds it is killed
+    whatever it wants. One that does not run is left as it is."""
+    number = stop_signal(container)
+    with engine.locks.of("container", container.id):
+        container = engine.containers.get(container.id)
+        if not container.state.is_running:
+            return
+        container = engine.containers.put_state(container, request=endings.asked("shutdown", number, caller))
+    wanted = patience(engine, container)
+    _carry_out(engine, container, number, longest if wanted < 0 else min(wanted, longest))
+
+
+def _carry_out(engine: Engine, container: Container, number: int, timeout: int) -> None:
     engine.hooks.container_stopping(container, number)
-    end(engine, container, number, patience(engine, container) if timeout is None else timeout)
+    end(engine, container, number, timeout)
     engine.events.publish("container", "stop", container.id, **engine.attributes(container))
 
 
