@@ -16,6 +16,7 @@ from pyke.paths import Layout
 
 START_DEADLINE = 30.0  # seconds; recovery may have thousands of containers to look at
 RETRY_INTERVAL = 0.02
+PROXIES = ("http_proxy", "https_proxy", "no_proxy")  # in capitals, too
 READY_VARIABLE = "PYKE_READY_FD"  # the descriptor on which an engine says "ready", or why it is not
 FIRST_ACTIVATED = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,8 +32,12 @@ def engine_argv(layout: Layout) -> list[str]:
 
 
 def engine_environment() -> dict[str, str]:
-    """A fixed environment: nothing of the caller's shell reaches an engine but what is addressed to it."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("PYKE_") and name != READY_VARIABLE}
+    """A fixed environment: nothing of the caller's shell reaches an engine but what is addressed to it, and the proxies of this host."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if (name.startswith("PYKE_") or name.lower() in PROXIES) and name != READY_VARIABLE
+    }
     return {"PATH": PATH, "LANG": "C.UTF-8", **kept}
 
 

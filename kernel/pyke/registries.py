@@ -13,12 +13,15 @@ another host gets to see them, and no error quotes them.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from pyke.drivers import DriverHome
+
+_CREDENTIALS = re.compile(r"(?<=//)[^/]*@|\A[^/]*@(?!.*//)")  # of a URL, or of what has no scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,32 @@ class RegistryCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryProxies:
+    """The proxies that requests are sent through: "http://[USER:PASSWORD@]HOST:PORT" for http:// and for https://, "" for none.
+
+    `exempt` lists who is spoken to directly, as NO_PROXY does for Go's programs: hosts, domains, addresses and networks, each with or
+    without a port, separated by commas; "*" is everybody. Loopback always is.
+    """
+
+    http: str = field(default="", repr=False)
+    https: str = field(default="", repr=False)
+    exempt: str = ""
+
+    @property
+    def masked(self) -> RegistryProxies:
+        """As everybody may see them, in Docker's way."""
+        http, https = (_CREDENTIALS.sub("xxxxx:xxxxx@", each) for each in (self.http, self.https))
+        return RegistryProxies(http, https, self.exempt)
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryEndpoint:
     """Who answers for a registry, and how far it is trusted.
 
     `registry` is the name in references ("docker.io", "registry.corp:5000"). `address` is "" for the registry itself, or the URL of a
     mirror ("https://mirror.corp"), which gets no credentials but those given here. Only where `insecure` is set may a certificate go
     unverified, and plain HTTP be spoken. `certificates` are directories with *.crt (authorities), *.cert and *.key (a client's pair).
-    `realms` are hosts of token servers that may see the credentials beside the registry's own.
+    `realms` are hosts of token servers that may see the credentials beside the registry's own. `proxies` hold for all who are asked.
     """
 
     registry: str
@@ -50,6 +72,7 @@ class RegistryEndpoint:
     certificates: tuple[str, ...] = ()
     realms: tuple[str, ...] = ()
     credentials: RegistryCredentials = RegistryCredentials()
+    proxies: RegistryProxies = RegistryProxies()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ class RegistrySettings:
     certificates: tuple[str, ...] = key(
         ("/etc/pyke/certs.d", "/etc/docker/certs.d"), "Folders with a folder for each registry: `*.crt`, and pairs of `*.cert` and `*.key`."
     )
+    http_proxy: str = key(
+        "", "The proxy for plain HTTP, `http://[USER:PASSWORD@]HOST:PORT`; empty means HTTP_PROXY of the engine's environment."
+    )
+    https_proxy: str = key("", "The proxy for HTTPS; empty means HTTPS_PROXY.")
+    no_proxy: str = key("", "Who is reached without a proxy, `corp.example,10.0.0.0/8`; empty means NO_PROXY. `*` is everybody.")
     downloads: int = key(3, "How many layers are fetched at a time.")
     uploads: int = key(5, "How many layers of one image are sent at a time.")
     attempts: int = key(5, "How often a download is begun again that does not get on.")

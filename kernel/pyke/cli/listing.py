@@ -101,13 +101,14 @@ def _show_template_table(session: Session, listing: Listing, items: Iterable[obj
 class Struct:
     """One answer of the engine as a template sees it: a name that it does not have is an error, as for a struct of Go's."""
 
-    def __init__(self, type_name: str, fields: Mapping[str, object]) -> None:
+    def __init__(self, type_name: str, fields: Mapping[str, object], spelt: Mapping[str, str] | None = None) -> None:
         self.type_name = type_name
         self._fields = fields
+        self._spelt = spelt or {}  # how JSON spells a field that Go spells otherwise
 
     def field(self, name: str) -> object:
         """The value of a field; KeyError if there is none of that name."""
-        return self._fields[name]
+        return self._fields[self._spelt.get(name, name)]
 
     def as_dict(self) -> dict[str, object]:
         """All fields."""

@@ -26,7 +26,7 @@ from pyke.model import (
     Volume,
 )
 from pyke.paths import Layout
-from pyke.registries import RegistryLogin, SearchResult
+from pyke.registries import RegistryLogin, RegistryProxies, SearchResult
 
 
 class Created(Protocol):
@@ -260,6 +260,7 @@ class Named(Protocol):
 
 
 class Registries(Protocol):
+    def proxies(self) -> RegistryProxies: ...
     def login(self, fields: Mapping[str, str], *, caller: Caller) -> RegistryLogin: ...
     def search(
         self, term: str, limit: int, filters: Filters, *, credentials: Mapping[str, str] | None, caller: Caller

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,8 @@ class Certificate:
     key: str
 
 
-def self_signed(directory: Path, name: str = "server") -> Certificate:
-    """A certificate for 127.0.0.1 and localhost that is good for a day."""
+def self_signed(directory: Path, name: str = "server", hosts: Sequence[str] = ()) -> Certificate:
+    """A certificate for 127.0.0.1, localhost and other `hosts` that is good for a day."""
     directory.mkdir(parents=True, exist_ok=True)
     made = Certificate(str(directory / f"{name}.pem"), str(directory / f"{name}.key"))
     subprocess.run(
@@ -26,7 +27,7 @@ def self_signed(directory: Path, name: str = "server") -> Certificate:
                 "-subj",
                 f"/CN={name}",
                 "-addext",
-                "subjectAltName=IP:127.0.0.1,DNS:localhost",
+                ",".join(["subjectAltName=IP:127.0.0.1", *(f"DNS:{host}" for host in ("localhost", *hosts))]),
                 "-keyout",
                 made.key,
                 "-out",

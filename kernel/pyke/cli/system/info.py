@@ -97,7 +97,7 @@ def _info(session: Session, options: Options) -> int:
     elif template:
         from pyke.cli.listing import Struct, compile_template
 
-        session.out(compile_template(template, failure="")(Struct("system.dockerInfo", info)))
+        session.out(compile_template(template, failure="")(Struct("system.dockerInfo", info, _SPELT)))
     else:
         session.out("\n".join(_info_lines(info)))
         for warning in info.get("Warnings") or []:
@@ -119,7 +119,9 @@ def _info_lines(info: dict[str, Any]) -> list[str]:
     lines += [f" {title}: {info[key]}" for title, key in _HOST if info.get(key) not in (None, "")]
     lines += [f" Total Memory: {units.binary_size(info.get('MemTotal', 0))}"]
     lines += [f" {title}: {info[key]}" for title, key in _AFTER_MEMORY if info.get(key)]
-    lines += [f" Debug Mode: {_yes(info.get('Debug'))}", f" Experimental: {_yes(info.get('ExperimentalBuild'))}"]
+    lines += [f" Debug Mode: {_yes(info.get('Debug'))}"]
+    lines += [f" {title}: {info[key]}" for title, key in _PROXIES if info.get(key)]
+    lines += [f" Experimental: {_yes(info.get('ExperimentalBuild'))}"]
     lines += [" Labels:", *(f"  {label}" for label in info["Labels"])] if info.get("Labels") else []
     networks = (info.get("RegistryConfig") or {}).get("InsecureRegistryCIDRs") or []
     lines += [" Insecure Registries:", *(f"  {network}" for network in networks)] if networks else []
@@ -134,6 +136,8 @@ _HOST = (
     ("Architecture", "Architecture"),
     ("CPUs", "NCPU"),
 )
+_SPELT = {"HTTPProxy": "HttpProxy", "HTTPSProxy": "HttpsProxy"}
+_PROXIES = (("HTTP Proxy", "HttpProxy"), ("HTTPS Proxy", "HttpsProxy"), ("No Proxy", "NoProxy"))
 _AFTER_MEMORY = (("Name", "Name"), ("ID", "ID"), ("Docker Root Dir", "DockerRootDir"))
 
 

@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyke.engine.images import proxies as registry_proxies
 from pyke.engine.images import queries as registry_queries
 from pyke.engine.images.credentials import credentials_of
 from pyke.engine.images.queries import Description
 from pyke.errors import NotInstalled, PluginFailed, PluginTimeout, PykeError, RegistryFailed, RegistryUnavailable
 from pyke.model import Caller
-from pyke.registries import RegistryCredentials, RegistryEndpoint, RegistryLogin, Repository, SearchResult
+from pyke.registries import RegistryCredentials, RegistryEndpoint, RegistryLogin, RegistryProxies, Repository, SearchResult
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -87,10 +88,13 @@ class Registries:
 
     def endpoint(self, registry: str, credentials: RegistryCredentials) -> RegistryEndpoint:
         """The registry itself."""
-        settings = self._engine.settings.registries
-        return RegistryEndpoint(
-            registry, "", self._is_insecure(registry), self._certificates(registry), tuple(settings.realms.get(registry, ())), credentials
-        )
+        realms = tuple(self._engine.settings.registries.realms.get(registry, ()))
+        trust = (self._is_insecure(registry), self._certificates(registry), realms)
+        return RegistryEndpoint(registry, "", *trust, credentials, self.proxies())
+
+    def proxies(self) -> RegistryProxies:
+        """What stands between this engine and all registries."""
+        return registry_proxies.proxies(self._engine.settings.registries)
 
     def mirrors(self, registry: str) -> list[RegistryEndpoint]:
         """The mirrors of a registry. One that the settings give with http:// is spoken to in plain HTTP."""
@@ -98,7 +102,8 @@ class Registries:
         for url in self._engine.settings.registries.mirrors.get(registry, ()):
             scheme, _, host = url.rstrip("/").rpartition("://")
             is_insecure = scheme == "http" or self._is_insecure(host)
-            found.append(RegistryEndpoint(registry, f"{scheme or 'https'}://{host}", is_insecure, self._certificates(host)))
+            address, certificates = f"{scheme or 'https'}://{host}", self._certificates(host)
+            found.append(RegistryEndpoint(registry, address, is_insecure, certificates, proxies=self.proxies()))
         return found
 
     def _is_insecure(self, registry: str) -> bool:

@@ -13,6 +13,7 @@ from pyke import __version__
 from pyke.http.facade import Engine
 from pyke.http.shapes.times import rfc3339
 from pyke.http.versions import NEWEST, OLDEST
+from pyke.registries import RegistryProxies
 
 Json = dict[str, Any]
 
@@ -68,6 +69,7 @@ def info(engine: Engine) -> Json:
             "Log": sorted({"json-file", "none", *drivers.get("log", [])}),
         },
         **_host(),
+        **_proxies(engine.registries.proxies()),
         **ABILITIES,
         "NGoroutines": threading.active_count(),
         "SystemTime": rfc3339(time.time_ns()),
@@ -75,6 +77,11 @@ def info(engine: Engine) -> Json:
         "Runtimes": {name: {"path": name} for name in ("pyke", "runc", *drivers.get("runtime", []))},
         "Warnings": [text for family, text in NEEDED.items() if not drivers.get(family)] or None,
     }
+
+
+def _proxies(proxies: RegistryProxies) -> Json:
+    shown = proxies.masked
+    return {"HttpProxy": shown.http, "HttpsProxy": shown.https, "NoProxy": shown.exempt}
 
 
 ABILITIES: Json = {
@@ -87,7 +94,7 @@ ABILITIES: Json = {
         "InsecureRegistryCIDRs": ["127.0.0.0/8"],
         "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}}, "Mirrors": [],
     },
-    "GenericResources": None, "HttpProxy": "", "HttpsProxy": "", "NoProxy": "", "Labels": [], "ExperimentalBuild": False,
+    "GenericResources": None, "Labels": [], "ExperimentalBuild": False,
     "ServerVersion": __version__, "DefaultRuntime": "pyke",
     "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "", "RemoteManagers": None},
     "LiveRestoreEnabled": True, "Isolation": "", "InitBinary": "pyke-init", "ContainerdCommit": {"ID": "", "Expected": ""},

@@ -28,7 +28,7 @@ from pyke.model import (
     Subnet,
     Volume,
 )  # fmt: skip
-from pyke.registries import RegistryLogin, SearchResult
+from pyke.registries import RegistryLogin, RegistryProxies, SearchResult
 
 if TYPE_CHECKING:
     from pyke.testing.memory.engine import MemoryEngine
@@ -90,6 +90,9 @@ class MemoryImages:
 
 class MemoryRegistries:
     """A registry that knows one user, and has one image."""
+
+    def proxies(self) -> RegistryProxies:
+        return RegistryProxies()
 
     def login(self, fields: Mapping[str, str], *, caller: Caller) -> RegistryLogin:
         if fields.get("password") != "secret":

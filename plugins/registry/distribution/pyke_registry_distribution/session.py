@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyke.api import RegistryCredentials, RegistryDenied, RegistryEndpoint, RegistryFailed, RegistryUnavailable
-from pyke_registry_distribution import auth
+from pyke_registry_distribution import auth, proxies
 from pyke_registry_distribution.auth import Challenge, Token
 from pyke_registry_distribution.failures import failure, translated
 from pyke_registry_distribution.transport import Origin, Response, Transport, Trust, Url, parse
@@ -87,7 +87,8 @@ class Session:
     def _probe(self, endpoint: RegistryEndpoint, scheme: str) -> None:
         url = Url(parse(f"{scheme}://{self._addresses.get(endpoint.registry, endpoint.registry)}").origin, "/v2/")
         with translated("GET", url):
-            self._transport.send("GET", url, {}, None, Trust(verified=False, certificates=endpoint.certificates)).discard()
+            trust = Trust(verified=False, certificates=endpoint.certificates, proxy=proxies.of(endpoint.proxies, url.origin))
+            self._transport.send("GET", url, {}, None, trust).discard()
         self._schemes[endpoint.registry] = scheme
 
     def _attempt(self, endpoint: RegistryEndpoint, method: str, url: Url, scope: str, headers: Mapping[str, str], body: Any) -> Response:
@@ -98,11 +99,11 @@ class Session:
 
     def _trust(self, endpoint: RegistryEndpoint, origin: Origin) -> Trust:
         """The registry itself is wherever the user says it is; others it refers to get less."""
-        own = self.origin(endpoint)
+        own, proxy = self.origin(endpoint), proxies.of(endpoint.proxies, origin)
         if origin == own:
-            return Trust(not endpoint.insecure, endpoint.certificates)
+            return Trust(not endpoint.insecure, endpoint.certificates, proxy=proxy)
         is_lax = endpoint.insecure and origin.host == own.host
-        return Trust(not is_lax, endpoint.certificates, shows_certificate=False, may_be_local=own.is_loopback)
+        return Trust(not is_lax, endpoint.certificates, shows_certificate=False, may_be_local=own.is_loopback, proxy=proxy)
 
     # redirects
 

@@ -5,6 +5,7 @@ Measured against the other clients of Python, http.client downloads as fast as a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import http.client
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from pyke.api import InvalidRequest, RegistryFailed, RegistryUnavailable
+from pyke_registry_distribution.proxy import PROXY_WANTS_CREDENTIALS, Proxy
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 15.0, 30.0  # seconds
 KEPT, KEPT_SECONDS = 4, 20.0  # idle connections for each origin
@@ -94,6 +96,7 @@ class Trust:
     certificates: tuple[str, ...] = ()
     shows_certificate: bool = True  # whether we may show who we are
     may_be_local: bool = True  # else loopback is refused: a registry elsewhere has no business with this machine's own servers
+    proxy: Proxy | None = None  # through whom it is reached
 
 
 class Transport:
@@ -119,8 +122,14 @@ class Transport:
         self, connection: http.client.HTTPConnection, method: str, url: Url, headers: Mapping[str, str], body: Any, trust: Trust
     ) -> Response:
         try:
-            connection.request(method, url.target, body, {"Host": url.origin.address, "User-Agent": USER_AGENT, **headers})
-            return Response(self, connection, connection.getresponse(), url, trust)
+            target, headers = url.target, {"Host": url.origin.address, "User-Agent": USER_AGENT, **headers}
+            if trust.proxy is not None and url.origin.scheme == "http":
+                target, headers = f"{url.origin}{target}", {**headers, **trust.proxy.headers}
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            if response.status == PROXY_WANTS_CREDENTIALS and trust.proxy is not None:
+                raise trust.proxy.refusal(url.origin.address, response.status, response.reason)
+            return Response(self, connection, response, url, trust)
         except BaseException:
             connection.close()
             raise
@@ -211,7 +220,7 @@ def _write(descriptor: int, data: memoryview) -> None:
 
 
 def _connection(origin: Origin, trust: Trust) -> http.client.HTTPConnection:
-    connect = functools.partial(_connect, trust)
+    connect = functools.partial(_connect, trust) if trust.proxy is None else functools.partial(_connect_through, trust.proxy, origin)
     if origin.scheme == "http":
         plain = http.client.HTTPConnection(origin.host, origin.port, timeout=READ_TIMEOUT, blocksize=1 << 18)
         plain._create_connection = connect  # type: ignore[attr-defined]
@@ -236,6 +245,17 @@ def _connect(trust: Trust, address: tuple[str, int], timeout: float, source: obj
             connection.close()
             failure = error
     raise failure
+
+
+def _connect_through(proxy: Proxy, origin: Origin, address: object, timeout: float, source: object = None) -> socket.socket:
+    """Connect to a proxy, and for TLS through it. What a name stands for is known to the proxy alone; an address is judged here."""
+    with contextlib.suppress(ValueError):  # a name
+        _judge(Trust(), str(ipaddress.ip_address(origin.host.partition("%")[0])), origin.host)
+    connection = proxy.connected(origin.address, CONNECT_TIMEOUT)
+    connection.settimeout(timeout)
+    if origin.scheme == "https":
+        proxy.open_tunnel(connection, origin.host, origin.port)
+    return connection
 
 
 def _judge(trust: Trust, text: str, name: str) -> None:

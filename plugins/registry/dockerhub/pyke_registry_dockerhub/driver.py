@@ -31,7 +31,9 @@ class DockerHubClient(DistributionClient):
 
     def search(self, endpoint: RegistryEndpoint, term: str, limit: int) -> Sequence[SearchResult]:
         """Through the index of version 1, which Docker's own clients still ask; without credentials."""
-        site = RegistryEndpoint(HUB, self.home.options.get("search", SEARCH), endpoint.insecure, endpoint.certificates)
+        site = RegistryEndpoint(
+            HUB, self.home.options.get("search", SEARCH), endpoint.insecure, endpoint.certificates, proxies=endpoint.proxies
+        )
         official = term.removeprefix("library/")
         response = self.session.send(site, "GET", f"/v1/search?{urlencode({'q': official, 'n': limit})}")
         return _results(self._document(response), str(response.url))[:limit]
