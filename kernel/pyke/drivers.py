@@ -110,6 +110,18 @@ class LayerRequest:
     durable: bool = False  # whether it must be on the disk before it is there
 
 
+class LayerStream(Protocol):
+    """A layer on its way to its driver: a plain tar that is read once, from its beginning to its end."""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`: 256 KiB at a time cost least. Fewer may come at any time; b"" is the end.
+
+        It may wait for a network, and raises what went wrong there, or with the content on its way: a driver lets that pass, and leaves
+        nothing of the layer.
+        """
+        ...
+
+
 class StorageDriver(ABC):
     """Keeps layers and gives containers a writable file system over a stack of them (a snapshot).
 
@@ -124,8 +136,8 @@ class StorageDriver(ABC):
         """ "" where this kernel and directory can do it, else the reason in one line. Cheap, and leaves nothing behind."""
 
     @abstractmethod
-    def add_layer(self, layer: LayerRequest, stream: int) -> int:
-        """Store a layer from the descriptor `stream`, a plain tar, and return its size in bytes on disk.
+    def add_layer(self, layer: LayerRequest, stream: LayerStream) -> int:
+        """Store a layer from `stream`, and return its size in bytes on disk. Called in a process that does nothing else.
 
         Reads `stream` to its end (the engine checks the digest of what was read, and calls `remove_layer` if it is wrong). Atomic: after
         a crash of the engine at any moment `has_layer` says False, or everything is there. It syncs only where the layer is to be
@@ -230,6 +242,7 @@ __all__ = [
     "Driver",
     "DriverHome",
     "LayerRequest",
+    "LayerStream",
     "NetworkDriver",
     "ReconcilesNetworks",
     "RouteReply",

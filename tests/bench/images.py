@@ -120,15 +120,17 @@ def medians(costs: dict[str, Cost], of: Callable[[Cost], list[float] | list[int]
 
 
 def _cpu(engine: Engine) -> float:
-    """Seconds of processors that the resident processes, and all commands and workers that have ended, have used."""
+    """Seconds of processors that the resident processes and their children, and all that have ended, have used."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ticks = sum(sum(map(int, _stat(pid)[11:15])) for pid in engine.resident())
+    ticks = sum(sum(map(int, _stat(pid)[11:15])) for top in engine.resident() for pid in _family(top))
     return usage.ru_utime + usage.ru_stime + ticks / CLOCK
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of a process from its state on."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """The fields of a process from its state on; zeros for one that has just ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return ["0"] * 15
 
 
 class _Watch:

@@ -249,12 +249,15 @@ def _eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def _fetchers(engine: TestEngine) -> list[str]:
-    """Processes that fetch for this engine."""
-    children = Path(f"/proc/{engine.engine_pid()}/task")
-    listed = " ".join(path.read_text() for path in children.glob("*/children"))
-    found = []
-    for pid in listed.split():
-        command = Path(f"/proc/{pid}/cmdline")
-        if command.exists() and b"pyke.engine.images.fetch" in command.read_bytes():
-            found.append(pid)
-    return found
+    """Processes that fetch for this engine: forked by the one among its children that does nothing else."""
+    return [worker for child in _children(str(engine.engine_pid())) if _is_nursery(child) for worker in _children(child)]
+
+
+def _is_nursery(pid: str) -> bool:
+    command = Path(f"/proc/{pid}/cmdline")
+    return command.exists() and b"pyke.engine.images.worker" in command.read_bytes()
+
+
+def _children(pid: str) -> list[str]:
+    tasks = Path(f"/proc/{pid}/task")
+    return [child for path in tasks.glob("*/children") for child in path.read_text().split()]

@@ -64,9 +64,12 @@ class PlainReader:
 
     def read(self, size: int) -> bytes:
         if not self._piece:
-            self._piece = memoryview(next(self._pieces, b""))
-        piece, self._piece = self._piece[:size], self._piece[size:]
-        return bytes(piece)
+            piece = next(self._pieces, b"")
+            if len(piece) <= size:
+                return piece  # without a copy of it
+            self._piece = memoryview(piece)
+        taken, self._piece = self._piece[:size], self._piece[size:]
+        return bytes(taken)
 
 
 def _first(read: Read) -> bytes:

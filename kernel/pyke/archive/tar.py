@@ -185,7 +185,7 @@ def _fields(header: bytes) -> tuple[bytes, ...]:
     return fields
 
 
-@functools.lru_cache(maxsize=16384)
+@functools.lru_cache(maxsize=2048)
 def _expected_sum(stored: bytes) -> int:
     """What adler32 makes of a header with this checksum in it, which itself is counted as eight spaces, 256 in all."""
     return (number(stored) + sum(stored) - 256 + 1) % 65521

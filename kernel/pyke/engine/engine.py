@@ -117,7 +117,7 @@ class Engine:
         self._recovered.wait(RECOVERY_DEADLINE)
         self.hooks.engine_stopping()
         self.health.close()
-        self.images.downloads.close()
+        self.images.close()
         self._endings.shutdown(wait=True, cancel_futures=False)
         self.networks.close()
         if not self.containers.monitors:

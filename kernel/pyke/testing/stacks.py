@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import secrets
 import subprocess
@@ -52,10 +53,7 @@ class Stack:
         archive = tree if isinstance(tree, bytes) else layer(tree)
         self.archives.append(archive)
         parent, *_ = [*self.chain_ids[-2:-1], ""]
-        with tempfile.TemporaryFile() as file:
-            file.write(archive)
-            file.seek(0)
-            return self.driver.add_layer(LayerRequest(self.chain_ids[-1], parent, max_bytes, max_entries), file.fileno())
+        return self.driver.add_layer(LayerRequest(self.chain_ids[-1], parent, max_bytes, max_entries), io.BytesIO(archive))
 
     def prepare(self) -> tuple[str, RootFilesystem]:
         """A snapshot over all layers."""

@@ -25,6 +25,7 @@ from pyke.engine.images.downloads import Downloads
 from pyke.engine.images.durability import Unsynced
 from pyke.engine.images.layers import Layers
 from pyke.engine.images.layout import Layout
+from pyke.engine.images.nursery import Nursery
 from pyke.engine.images.pins import Pins
 from pyke.engine.images.progress import Work
 from pyke.engine.images.references import Digest, Reference, id_prefix, parse, parse_tagged
@@ -43,6 +44,7 @@ class Images:
         self._engine = engine
         self.content = Content(engine.layout.content)
         self.layout = Layout(self.content)
+        self.nursery = Nursery()
         self.layers = Layers(engine)
         self.downloads = Downloads(engine, os.path.join(engine.layout.content, "downloads"))
         self.blobs = Pins()  # that a pull is about to need
@@ -242,6 +244,11 @@ class Images:
     def attributes(self, image: Image) -> dict[str, str]:
         """What events tell of an image."""
         return {**image.config.labels, "name": parse(image.tags[0]).familiar if image.tags else image.id}
+
+    def close(self) -> None:
+        """Give up what is on its way."""
+        self.downloads.close()
+        self.nursery.close()
 
     def recover(self) -> None:
         """Delete what an earlier engine left half made: partial blobs, blobs and layers without an image, snapshots without a container."""

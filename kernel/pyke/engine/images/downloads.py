@@ -7,9 +7,7 @@ ROOT/oci/downloads/HEX      what has come of a blob. It outlives a pull that fai
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,17 +15,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyke.codec import to_data
-from pyke.engine.images.layers import error_of, start_worker
+from pyke.engine.images.layers import modules_of
+from pyke.engine.images.nursery import Worker
 from pyke.engine.images.progress import Tell, message
 from pyke.engine.images.references import Digest
-from pyke.errors import PluginFailed, PykeError
+from pyke.errors import PykeError
 from pyke.registries import Repository
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
-CANCEL = b'{"cancel": true}\n'
-PATIENCE = 5.0  # seconds that a process has to end in
+PATIENCE = 5.0  # seconds that a download has to end in
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,6 @@ class Downloads:
         self._lock = threading.Lock()
         self._running: dict[str, Download] = {}  # by chain ID
         self._places = threading.BoundedSemaphore(max(1, engine.settings.registries.downloads))
-        self._idle: list[subprocess.Popen[bytes]] = []
 
     def path(self, digest: str) -> str:
         """Where a blob is, or what has come of it."""
@@ -92,29 +89,10 @@ class Downloads:
         try:
             download.run(self._places)
         finally:
-            idle: list[subprocess.Popen[bytes]] = []
             with self._lock:
                 if self._running.get(download.remote.chain_id) is download:
                     del self._running[download.remote.chain_id]
-                if not self._running:
-                    idle, self._idle = self._idle, []
             download.done.set()
-            for process in idle:
-                _end(process)
-
-    @contextlib.contextmanager
-    def process(self) -> Iterator[subprocess.Popen[bytes]]:
-        """A process for one job: one that has just done another, where there is any. It ends with an error, or after the last download."""
-        with self._lock:
-            process = self._idle.pop() if self._idle else None
-        process = process or start_worker("pyke.engine.images.fetch")
-        try:
-            yield process
-        except BaseException:
-            _end(process)
-            raise
-        with self._lock:
-            self._idle.append(process)
 
     def clear(self, older_than: float = 0.0) -> int:
         """Delete what nobody fetches and is older than some seconds; returns the bytes that were freed."""
@@ -132,13 +110,11 @@ class Downloads:
     def close(self) -> None:
         """End all downloads: what has come of them stays."""
         with self._lock:
-            running, idle, self._idle = list(self._running.values()), self._idle, []
+            running = list(self._running.values())
         for download in running:
             download.cancel()
         for download in running:
             download.done.wait(PATIENCE)
-        for process in idle:
-            _end(process)
 
 
 class Download:
@@ -149,7 +125,7 @@ class Download:
         self._watchers: list[Tell] = []
         self._last: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker: Worker | None = None
         self.done = threading.Event()
         self.is_cancelled = False
         self.size = 0  # in the storage driver, when it is done
@@ -181,9 +157,8 @@ class Download:
         """Nobody wants it any more."""
         with self._lock:
             self.is_cancelled = True
-            if self._process is not None and self._process.stdin is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    os.write(self._process.stdin.fileno(), CANCEL)
+            if self._worker is not None:
+                self._worker.cancel()
 
     # the work
 
@@ -228,6 +203,7 @@ class Download:
             "digest": remote.digest,
             "size": remote.size,
             "path": self._engine.images.content.path(remote.digest) if has_blob else self._downloads.path(remote.digest),
+            "is_kept": has_blob,
             "attempts": settings.registries.attempts,
             "silence": settings.registries.silence,
             "diff_id": remote.diff_id,
@@ -236,49 +212,24 @@ class Download:
         }
 
     def _work(self, job: dict[str, Any]) -> int:
-        with self._downloads.process() as process:
-            assert process.stdin is not None and process.stdout is not None
+        with self._engine.images.nursery.worker("fetch", modules_of(job), job) as worker:
             with self._lock:
-                self._process = process
+                self._worker = worker
             try:
-                process.stdin.write(json.dumps(job).encode() + b"\n")
-                process.stdin.flush()
                 if self.is_cancelled:
                     self.cancel()
-                return self._follow(process, job["path"])
+                return self._follow(worker)
             finally:
                 with self._lock:
-                    self._process = None
+                    self._worker = None
 
-    def _follow(self, process: subprocess.Popen[bytes], path: str) -> int:
-        """What the process says, until it says how it ended."""
-        assert process.stdout is not None
-        for line in process.stdout:
-            said = json.loads(line)
-            if "status" in said:
-                self._progress(said["status"], said.get("current", 0))
-            elif "size" in said:
-                return int(said["size"])
-            else:
-                self._failed(said, path)
-        raise PluginFailed(f"the process that fetched {self.remote.digest} died", hint=f"tail {self._engine.layout.engine_log}")
+    def _follow(self, worker: Worker) -> int:
+        """What the worker says, until it says how it ended."""
+        while "status" in (said := worker.answer(f"the fetching of {self.remote.digest}")):
+            self._progress(said["status"], said.get("current", 0))
+        return int(said["size"])
 
     def _progress(self, status: str, current: int) -> None:
         self._tell(status, current)
         if status == "Download complete":
             self._tell("Extracting", self.remote.size)
-
-    def _failed(self, answer: dict[str, Any], path: str) -> None:
-        if answer["is_wrong"] and path == self._downloads.path(self.remote.digest):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)  # nothing good would come of going on behind it
-        raise error_of(answer, f"the fetching of {self.remote.digest}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let a process leave, by closing its standard input; kill one that does not."""
-    try:
-        process.communicate(timeout=PATIENCE)
-    except (OSError, subprocess.TimeoutExpired):
-        process.kill()
-        process.communicate()

@@ -1,15 +1,14 @@
-"""A process that downloads layers and unpacks them on the way, so that the engine's interpreter does not.
-
-It reads jobs from its standard input, one JSON object a line, and writes what happens to its standard output:
+"""What a worker does to fetch a layer: download its blob, and unpack it on the way. Its job and what it says, on its channel (worker.py):
 
     {"sources": [{"client": "module:Class", "home": {...}, "repository": {...}}, ...], "digest": DIGEST, "size": BYTES, "path": PATH,
-     "attempts": N, "silence": SECONDS, "diff_id": DIGEST, "limits": {...}, "storage": {"driver", "home", "layer"} or null}
-    {"cancel": true}
+     "is_kept": BOOL, "attempts": N, "silence": SECONDS, "diff_id": DIGEST, "limits": {...},
+     "storage": {"driver", "home", "layer"} or null}
 
-    {"status": "Downloading", "current": BYTES}, ..., and in the end {"size": BYTES} or {"error", "message", "hint", "is_wrong"}
+    {"status": "Downloading", "current": BYTES}, ..., and in the end {"size": BYTES} or an error
 
 The sources are asked in this order: mirrors, then the registry. What has come stays in the file at `path`, whatever happens, and the next
-job goes on behind it; nothing is fetched twice. The process leaves when its standard input is closed: when the engine is gone.
+job goes on behind it; nothing is fetched twice. What comes is hashed, written, made plain, hashed again and unpacked piece by piece, in one
+thread; another one only waits for the network.
 """
 
 from __future__ import annotations
@@ -18,22 +17,16 @@ import contextlib
 import fcntl
 import functools
 import hashlib
-import importlib
-import json
 import os
 import select
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from collections.abc import Callable
 from typing import Any
 
-from pyke.archive.decompress import plain
-from pyke.archive.limits import ArchiveLimits
 from pyke.codec import from_data
-from pyke.drivers import DriverHome, LayerRequest, StorageDriver
-from pyke.engine.images.unpack import PIPE_SIZE, unpack_stream
+from pyke.engine.images.channel import Channel
+from pyke.engine.images.unpack import check, made, unpack
 from pyke.engine.images.written import Written
 from pyke.errors import BadArchive, PykeError, RegistryFailed, RegistryUnavailable
 from pyke.registries import RegistryClient, Repository
@@ -42,89 +35,40 @@ TELL_EVERY = 0.1  # seconds
 SLOWEST = 1024  # bytes a second
 PROGRESS = 1 << 16  # bytes: an attempt that brought so much got on
 LONGEST_PAUSE = 30.0  # seconds before another attempt, whatever a registry asks for
+PIPE_SIZE = 1 << 20
 
 
-class Cancelled(Exception):
+def work(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Fetch a layer. A blob that is wrong is deleted, unless it was kept before: nothing good would come of going on behind it."""
+    try:
+        return {"size": fetch(job, channel)}
+    except (BadArchive, WrongContent):
+        if not job["is_kept"]:
+            os.unlink(job["path"])
+        raise
+
+
+class Cancelled(PykeError):
     """The engine does not want the layer any more."""
 
-
-def main() -> None:
-    """Do jobs until there are no more."""
-    jobs: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-    cancelled = threading.Event()
-    threading.Thread(target=_listen, args=(jobs, cancelled), name="listen", daemon=True).start()
-    while (job := jobs.get()) is not None:
-        tell(_answer(job, cancelled))
-    sys.stdout.close()
-    os._exit(0)  # a client's thread may still wait for the network
-
-
-def _listen(jobs: SimpleQueue[dict[str, Any] | None], cancelled: threading.Event) -> None:
-    for line in sys.stdin.buffer:
-        message = json.loads(line)
-        if "cancel" in message:
-            cancelled.set()
-        else:
-            cancelled.clear()
-            jobs.put(message)
-    cancelled.set()
-    jobs.put(None)
-
-
-def tell(message: dict[str, Any]) -> None:
-    """Let the engine know."""
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
-
-
-def _answer(job: dict[str, Any], cancelled: threading.Event) -> dict[str, Any]:
-    try:
-        return {"size": fetch(job, cancelled)}
-    except Cancelled:
-        return {"error": "PykeError", "message": "context canceled", "hint": "", "is_wrong": False}
-    except PykeError as error:
-        is_wrong = isinstance(error, (BadArchive, WrongContent))
-        kind = "RegistryFailed" if isinstance(error, WrongContent) else type(error).__name__
-        return {"error": kind, "message": error.message, "hint": error.hint, "is_wrong": is_wrong}
-    except Exception as error:  # told to the engine, which reports the plugin
-        return {"error": "", "message": f"{type(error).__name__}: {error}", "hint": "", "is_wrong": False}
+    def __init__(self) -> None:
+        super().__init__("context canceled")
 
 
 class WrongContent(RegistryFailed):
     """What came is not what the manifest says."""
 
 
-def fetch(job: dict[str, Any], cancelled: threading.Event) -> int:
+def fetch(job: dict[str, Any], channel: Channel) -> int:
     """Download a layer, and give it to its storage driver where the job names one; returns its size there, else 0."""
-    limits = from_data(ArchiveLimits, job["limits"])
-    incoming = Incoming(job, cancelled)
-    try:
+    size = 0
+    with contextlib.closing(Incoming(job, channel)) as incoming:
         if job["storage"] is None:
-            _check(plain(incoming.read, limits), job["diff_id"])
-            size = 0
+            check(job, incoming.read)
         else:
-            storage = job["storage"]
-            driver: StorageDriver = _made(storage["driver"], storage["home"])
-            layer = from_data(LayerRequest, storage["layer"])
-            size = unpack_stream(driver, layer, plain(incoming.read, limits), job["diff_id"])
+            size = unpack(job, incoming.read)
         incoming.sync()
-    finally:
-        incoming.close()
     return size
-
-
-def _check(pieces: Iterator[bytes], diff_id: str) -> None:
-    """The layer is there already: this copy of it must be the same."""
-    sha256 = hashlib.sha256()
-    for piece in pieces:
-        sha256.update(piece)
-    if "sha256:" + sha256.hexdigest() != diff_id:
-        raise BadArchive(f"the layer {diff_id} has the content of sha256:{sha256.hexdigest()}")
-
-
-def _made(target: str, home: dict[str, Any]) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)(from_data(DriverHome, home))
 
 
 class Incoming:
@@ -133,13 +77,13 @@ class Incoming:
     The end of the stream is told only when the digest is right; `WrongContent` otherwise.
     """
 
-    def __init__(self, job: dict[str, Any], cancelled: threading.Event) -> None:
-        self._job, self._cancelled = job, cancelled
+    def __init__(self, job: dict[str, Any], channel: Channel) -> None:
+        self._job, self._channel = job, channel
         self._file = os.open(job["path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._kept = min(os.fstat(self._file).st_size, job["size"])
         self._written = Written(self._file)
         self._sha256 = hashlib.sha256()
-        self._sources = [(_made(each["client"], each["home"]), from_data(Repository, each["repository"])) for each in job["sources"]]
+        self._sources = [(made(each["client"], each["home"]), from_data(Repository, each["repository"])) for each in job["sources"]]
         self._attempt: _Attempt | None = None
         self._failures = 0
         self._begun_at = 0  # the offset at which the present attempt began
@@ -148,7 +92,7 @@ class Incoming:
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most `size`; b"" at the end."""
-        if self._cancelled.is_set():
+        if self._channel.is_waiting():
             raise Cancelled
         size = min(size, self._job["size"] - self.taken)
         if size == 0:
@@ -170,19 +114,25 @@ class Incoming:
             raise WrongContent(f"filesystem layer verification failed for digest {self._job['digest']}: it has the content of {digest}")
         return b""
 
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self._channel.tell(message)
+        except OSError as error:  # the engine is gone
+            raise Cancelled from error
+
     def _tell_progress(self) -> None:
         is_whole = self.taken == self._job["size"]
         if is_whole or time.monotonic() - self._told > TELL_EVERY:
             self._told = time.monotonic()
-            tell({"status": "Downloading", "current": self.taken})
+            self._tell({"status": "Downloading", "current": self.taken})
         if is_whole:
-            tell({"status": "Download complete"})
+            self._tell({"status": "Download complete"})
 
     def _receive(self, size: int) -> bytes:
         """Bytes from the network, through as many attempts as that takes."""
         while True:
             attempt = self._attempt or self._begin()
-            if data := attempt.read(size, self._cancelled):
+            if data := attempt.read(size, self._channel):
                 return data
             self._ended(attempt)
 
@@ -213,8 +163,8 @@ class Incoming:
 
     def _pause(self, seconds: float) -> None:
         if seconds >= 1:
-            tell({"status": f"Retrying in {seconds:.0f} second{'s' if round(seconds) != 1 else ''}"})
-        if self._cancelled.wait(seconds):
+            self._tell({"status": f"Retrying in {seconds:.0f} second{'s' if round(seconds) != 1 else ''}"})
+        if self._channel.is_waiting(seconds):
             raise Cancelled
 
     def sync(self) -> None:
@@ -250,10 +200,10 @@ class _Attempt:
         finally:
             os.close(self._write_end)
 
-    def read(self, size: int, cancelled: threading.Event) -> bytes:
+    def read(self, size: int, channel: Channel) -> bytes:
         """The next bytes; b"" when the attempt has ended, or is given up for its slowness."""
-        while not select.select([self._read_end], [], [], 0.5)[0]:
-            if cancelled.is_set():
+        while self._read_end not in (ready := select.select([self._read_end, channel.fileno()], [], [], 0.5)[0]):
+            if channel.fileno() in ready:
                 raise Cancelled
             if self._is_too_slow():
                 return b""
@@ -287,7 +237,3 @@ def _write(descriptor: int, data: bytes, offset: int) -> None:
     while view:
         count = os.pwrite(descriptor, view, offset)
         view, offset = view[count:], offset + count
-
-
-if __name__ == "__main__":
-    main()

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import os
-import select
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyke import errors
 from pyke.codec import to_data
 from pyke.drivers import LayerRequest
 from pyke.engine.images.pins import Pins
 from pyke.engine.images.written import sync_file_system
-from pyke.errors import PluginFailed, PluginTimeout, PykeError
+from pyke.errors import PluginTimeout, PykeError
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -28,7 +23,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2  # a third process brings nothing on two processors, and unpacking is bound by the disk beyond that
 SECONDS, SECONDS_PER_MIB = 120.0, 1.0  # what unpacking may take
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,72 +120,41 @@ class _Effort:
 
     def work(self, places: threading.BoundedSemaphore) -> None:
         try:
-            with contextlib.closing(_Process(self.driver)) as process:
-                while self.jobs and self.error is None:
-                    with contextlib.suppress(IndexError):  # another thread took the last one
-                        self._do(self.jobs.popleft(), process, places)
+            while self.jobs and self.error is None:
+                with contextlib.suppress(IndexError):  # another thread took the last one
+                    self._do(self.jobs.popleft(), places)
         except BaseException as error:  # carried to the thread that waits
             self.error = self.error or error
 
-    def _do(self, wanted: Wanted, process: _Process, places: threading.BoundedSemaphore) -> None:
+    def _do(self, wanted: Wanted, places: threading.BoundedSemaphore) -> None:
         with self.engine.locks.of("layer", wanted.chain_id):
             is_there = self.engine.plugins.call("storage", self.driver, "has_layer", wanted.chain_id)
             if is_there and wanted.chain_id in self.known:
                 self.sizes[wanted.chain_id] = self.known[wanted.chain_id]
                 return
             with places:
-                self.sizes[wanted.chain_id] = process.unpack(self._job(wanted), SECONDS + SECONDS_PER_MIB * _blob_size(wanted) / 2**20)
+                self.sizes[wanted.chain_id] = self._unpack(wanted)
 
     def _job(self, wanted: Wanted) -> dict[str, Any]:
         storage = self.engine.images.layers.storage_job(wanted.chain_id, wanted.parent, self.driver)
         limits = to_data(self.engine.settings.archives.limits())
-        return {**storage, "blob": wanted.blob, "diff_id": wanted.diff_id, "limits": limits}
+        return {"storage": storage, "blob": wanted.blob, "diff_id": wanted.diff_id, "limits": limits}
 
-
-class _Process:
-    """A process that unpacks (`pyke.engine.images.unpack`), started with its first job."""
-
-    def __init__(self, driver: str) -> None:
-        self._driver = driver
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def unpack(self, job: dict[str, Any], seconds: float) -> int:
+    def _unpack(self, wanted: Wanted) -> int:
         """Have one layer unpacked and return its size."""
-        process = self._process = self._process or start_worker("pyke.engine.images.unpack")
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps(job).encode() + b"\n")
-        process.stdin.flush()
-        if not select.select([process.stdout], [], [], seconds)[0]:
-            process.kill()
-            raise PluginTimeout(f"the storage driver {self._driver!r} did not unpack {job['diff_id']} within {seconds:.0f} s")
-        line = process.stdout.readline()
-        if not line:
-            message = f"the process that unpacked {job['diff_id']} with the storage driver {self._driver!r} died"
-            raise PluginFailed(message, hint="pyke plugin ls")
-        answer = json.loads(line)
-        if "size" in answer:
-            return int(answer["size"])
-        raise error_of(answer, f"the storage driver {self._driver!r}")
-
-    def close(self) -> None:
-        if self._process is not None:
-            self._process.communicate()  # closes its standard input, and waits
+        job, seconds = self._job(wanted), SECONDS + SECONDS_PER_MIB * _blob_size(wanted) / 2**20
+        with self.engine.images.nursery.worker("unpack", modules_of(job), job) as worker:
+            try:
+                return int(worker.answer(f"the storage driver {self.driver!r}", seconds)["size"])
+            except TimeoutError:
+                message = f"the storage driver {self.driver!r} did not unpack {wanted.diff_id} within {seconds:.0f} s"
+                raise PluginTimeout(message) from None
 
 
-def start_worker(module: str) -> subprocess.Popen[bytes]:
-    """A process that runs the `main` of a module, with pipes for its standard input and output."""
-    # -S and this path in place of site: a start of 25 ms less, and plugins are found where this engine found them.
-    code = f"import sys; sys.path = {sys.path!r}; from {module} import main; main()"
-    return subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
-
-
-def error_of(answer: dict[str, Any], culprit: str) -> PykeError:
-    """The error that a worker process answered with."""
-    kind = getattr(errors, answer["error"], None) if answer["error"] else None
-    if kind is None:
-        return PluginFailed(f"{culprit} failed: {answer['message']}", hint="pyke plugin ls")
-    error: PykeError = kind(answer["message"], hint=answer["hint"])
-    return error
+def modules_of(job: dict[str, Any]) -> list[str]:
+    """The modules of the drivers that a worker will need for a job."""
+    targets = [each["client"] for each in job.get("sources", ())] + ([job["storage"]["driver"]] if job["storage"] else [])
+    return sorted({target.partition(":")[0] for target in targets})
 
 
 def _blob_size(wanted: Wanted) -> int:

@@ -26,6 +26,7 @@ from pyke.api import (
     DriverHome,
     InvalidRequest,
     LayerRequest,
+    LayerStream,
     NotFound,
     RootFilesystem,
     Source,
@@ -68,11 +69,11 @@ class OverlayDriver(StorageDriver):
 
     # layers
 
-    def add_layer(self, layer: LayerRequest, stream: int) -> int:
+    def add_layer(self, layer: LayerRequest, stream: LayerStream) -> int:
         place = self._layer(layer.chain_id)
         if layer.parent:
             self._layer(layer.parent)
-        source = Source.of_descriptor(stream)
+        source = Source(stream.read)
         if not os.path.isdir(place):
             with self._staged(os.path.basename(place)) as staged:
                 size = _unpack(layer, source, staged)
