@@ -15,11 +15,12 @@ import h11
 
 from pyke.errors import InvalidRequest, PykeError
 from pyke.http import repeats
+from pyke.http.body import ClientGone
 from pyke.http.exchange import Answer, Hijack, Query, Reply, Request, Stream, error_reply
 from pyke.http.hangups import Hangups
 from pyke.http.router import Router, decode_path
 from pyke.http.versions import split
-from pyke.http.wire import ClientGone, Headers, TimeOuts, Wire
+from pyke.http.wire import Headers, TimeOuts, Wire
 from pyke.model import Caller
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Connection:
             raise InvalidRequest("a header of the request is given twice")
         self.is_foreign = headers.get("user-agent") != "pyke"
         method = head.method.decode("ascii")
-        return Request(self._engine, method, path, Query(query), headers, self._wire.body(head), self._caller, version)
+        return Request(self._engine, method, path, Query(query), headers, self._wire.body(), self._caller, version)
 
     def _write(self, answer: Answer, head: h11.Request) -> bool:
         """Write the answer; False where the connection ends with it."""

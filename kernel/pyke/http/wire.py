@@ -1,8 +1,8 @@
-"""Bytes of HTTP/1.1 on one connection: h11 does the protocol, this does the socket, the limits and the time-outs."""
+"""Bytes of HTTP/1.1 on one connection: h11 reads heads and writes replies, this does the socket, the limits and the time-outs. What a
+request brings is read in `body.py`."""
 
 from __future__ import annotations
 
-import io
 import socket
 import time
 from collections.abc import Sequence
@@ -12,11 +12,10 @@ from typing import BinaryIO, cast
 import h11
 
 from pyke import __version__
-from pyke.errors import InvalidRequest
+from pyke.http.body import BLOCK, Body, ClientGone, Inlet
 from pyke.http.versions import NEWEST
 
 HEAD_LIMIT = 64 << 10  # bytes; X-Registry-Auth may be long
-BLOCK = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +38,21 @@ IDENTITY = (
 )
 
 
-class ClientGone(ConnectionError):
-    """The client closed the connection, or is too slow."""
-
-
 class Wire:
     """One connection, seen as a sequence of requests and replies."""
 
     def __init__(self, client: socket.socket, times: TimeOuts) -> None:
         self.client, self._times = client, times
+        self._await_request(b"")
+
+    def _await_request(self, ahead: bytes) -> None:
+        """Begin anew, with what the client has sent already. Each request has an h11 connection, which never sees a body."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+        if ahead:
+            self._http.receive_data(ahead)
+        self._inlet = Inlet(self.client, b"", self._times.body, self._go_on)
+        self._body = Body(self._inlet, 0)
+        self._is_waited_for = False  # by a client that sends its body when it is told to go on
 
     def next_request(self) -> h11.Request | None:
         """The head of the next request; None when the client has closed. Raises `h11.RemoteProtocolError`, `ClientGone`."""
@@ -59,17 +63,19 @@ class Wire:
                 self._receive(deadline - time.monotonic() if deadline else self._times.idle)
                 deadline = deadline or time.monotonic() + self._times.head
             elif isinstance(event, h11.Request):
-                _check_framing(event)
+                self._begin_body(event, _length_of_body(event))
                 return event
             else:
                 return None
 
-    def body(self, request: h11.Request) -> BinaryIO:
+    def _begin_body(self, request: h11.Request, length: int | None) -> None:
+        self._is_waited_for = self._http.they_are_waiting_for_100_continue
+        self._inlet = Inlet(self.client, self._http.trailing_data[0], self._times.body, self._go_on)
+        self._body = Body(self._inlet, length)
+
+    def body(self) -> BinaryIO:
         """The body of that request, read from the socket as it is asked for."""
-        if not any(name == b"transfer-encoding" or (name == b"content-length" and int(value)) for name, value in request.headers):
-            self._finish_body()
-            return io.BytesIO()
-        return cast(BinaryIO, io.BufferedReader(_Body(self), BLOCK))
+        return cast(BinaryIO, self._body)
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole reply at once."""
@@ -95,8 +101,9 @@ class Wire:
 
     def hijack(self, content_type: str, upgrade: bool) -> bytes:
         """Leave HTTP behind, as Docker does for attach; returns what the client sent too early. The socket blocks from then on."""
-        self._finish_body()
-        early = self._http.trailing_data[0]
+        while self._body.read1():
+            pass
+        early = self._inlet.take(len(self._inlet)) if len(self._inlet) else b""
         status = "101 UPGRADED" if upgrade else "200 OK"
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in IDENTITY), f"Content-Type: {content_type}"]
         lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else []
@@ -106,47 +113,24 @@ class Wire:
 
     def next_cycle(self) -> bool:
         """Make ready for another request; False where the connection cannot be used again."""
-        if self._http.their_state is h11.SEND_BODY:
+        if not self._body.is_whole:
             self._linger()
             return False
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        if self._http.our_state is not h11.DONE:
             return False
-        self._http.start_next_cycle()
+        self._await_request(self._inlet.take(len(self._inlet)) if len(self._inlet) else b"")
         return True
-
-    def data(self) -> bytes:
-        """The next piece of the body, or nothing at its end. Raises `InvalidRequest` for a broken one, `ClientGone`."""
-        while self._http.their_state is h11.SEND_BODY:
-            try:
-                event = self._http.next_event()
-            except h11.RemoteProtocolError as error:
-                raise InvalidRequest(f"the body of the request is broken: {error}") from error
-            if event is h11.NEED_DATA:
-                self._continue()
-                self._receive(self._times.body)
-            elif isinstance(event, h11.Data):
-                return bytes(event.data)
-        return b""
 
     def _leave_body(self) -> Headers:
         """Drop what has come of a body that nobody has read. If more is to come, the connection ends with the reply, and says so:
         a client that sent its next request on it would be told nothing but EOF."""
-        try:
-            while self._http.their_state is h11.SEND_BODY:
-                if self._http.next_event() is h11.NEED_DATA:
-                    return [("Connection", "close")]
-        except h11.RemoteProtocolError:
-            return [("Connection", "close")]
-        return []
+        return [] if self._body.leave() else [("Connection", "close")]
 
-    def _finish_body(self) -> None:
-        while self._http.their_state is h11.SEND_BODY:
-            self.data()
-
-    def _continue(self) -> None:
-        if self._http.they_are_waiting_for_100_continue:
-            go_on = h11.InformationalResponse(status_code=100, headers=[])
-            self._send(self._http.send(go_on) or b"", self._times.reply)
+    def _go_on(self) -> None:
+        """Before the first wait for a body: its client may be waiting, too."""
+        if self._is_waited_for:
+            self._is_waited_for = False
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n", self._times.reply)
 
     def _receive(self, timeout: float) -> None:
         try:
@@ -175,31 +159,14 @@ class Wire:
             return
 
 
-class _Body(io.RawIOBase):
-    """A request's body as a raw stream."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        if not self._left:
-            self._left = memoryview(self._wire.data())
-        taken = self._left[: len(buffer)]
-        buffer[: len(taken)] = taken
-        self._left = self._left[len(taken) :]
-        return len(taken)
-
-
-def _check_framing(request: h11.Request) -> None:
-    """Refuse a request whose length can be read in two ways; h11 alone would let these pass."""
-    names = [name for name, _ in request.headers]
+def _length_of_body(request: h11.Request) -> int | None:
+    """How long the body is; None says that it comes in chunks. A request whose length can be read in two ways, which h11 alone would let
+    pass, is refused."""
+    fields = dict(request.headers)
     if sum(len(name) + len(value) for name, value in request.headers) + len(request.target) > HEAD_LIMIT:
         raise h11.RemoteProtocolError("the head is too long", error_status_hint=431)
-    if b"transfer-encoding" in names and b"content-length" in names:
+    if b"transfer-encoding" in fields and b"content-length" in fields:
         raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding are given")
-    if b"transfer-encoding" in names and request.http_version < b"1.1":
+    if b"transfer-encoding" in fields and request.http_version < b"1.1":
         raise h11.RemoteProtocolError("Transfer-Encoding is given in a request of HTTP/1.0")
+    return None if b"transfer-encoding" in fields else int(fields.get(b"content-length", b"0"))

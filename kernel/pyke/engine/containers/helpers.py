@@ -15,7 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from pyke import errors
 from pyke.errors import PykeError
@@ -28,6 +28,14 @@ COMPARING = 600.0  # seconds until the answer of one that looks at every file th
 PIECE = 1 << 18  # bytes
 PIPE_SIZE = 1 << 20
 LONGEST_ANSWER = 64 << 20  # bytes: every path that a container changed
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A stream that can move its bytes into a pipe without anybody's looking at them."""
+
+    def move(self, pipe: int) -> bool:
+        """Move some bytes into a pipe that has room; False at the end."""
 
 
 class Helper:
@@ -57,8 +65,13 @@ class Helper:
     def feed(self, stream: BinaryIO) -> None:
         """Give it a stream to its end, or as far as it wants to have it."""
         with contextlib.suppress(BrokenPipeError):
-            while piece := stream.read(PIECE):
-                self._write(piece)
+            if isinstance(stream, Movable):
+                self._await(self._input, select.POLLOUT, PATIENCE)
+                while stream.move(self._input):
+                    self._await(self._input, select.POLLOUT, PATIENCE)
+            else:
+                while piece := stream.read(PIECE):
+                    self._write(piece)
         assert self._process.stdin is not None
         self._process.stdin.close()
 
