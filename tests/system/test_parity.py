@@ -27,7 +27,8 @@ from pyke.testing.transcript import Outcome, Terminal, Words
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.timeout(900)]
 
 SCRIPTS = {path.stem: transcript.read(path.read_text()) for path in sorted((Path(__file__).parent / "parity").glob("*.txt"))}
-THROUGH_CLIENTS = ("engine", "images", "life", "listing", "logs", "networks")  # what Docker's clients are tried with on pyke
+# What Docker's clients are tried with on pyke.
+THROUGH_CLIENTS = ("engine", "images", "knobs", "life", "limits", "listing", "logs", "networks")
 QUICK = ("engine", "listing", "logs")  # and the older of two
 NOTED_FOR = 28  # the version of Docker's client whose outputs the notes tell of
 # Docker's engine tells errors through containerd and runc, which pyke has not, and names each on the way.

@@ -35,7 +35,7 @@ def read_text(path: str) -> str:
 def read_pairs(paths: Iterable[str], *, from_environment: bool = False) -> list[str]:
     """Read "KEY=VALUE" lines; "#" starts a comment line.
 
-    A bare key takes its value from our environment and is left out where that has none (`from_environment`), else it is empty.
+    A bare key takes its value from our environment (`from_environment`); without one it is left out.
     """
     texts = []
     for path in paths:
@@ -45,10 +45,11 @@ def read_pairs(paths: Iterable[str], *, from_environment: bool = False) -> list[
                 continue
             key, equals, _ = text.partition("=")
             if not key or any(character.isspace() for character in key):
-                raise PykeError(f"invalid {path}: variable '{key}' contains whitespaces" if key else f"no variable name on line '{text}'")
-            if equals or not from_environment:
+                reason = f"variable '{key}' contains whitespaces" if key else f"no variable name on line '{text}'"
+                raise PykeError(f"invalid env file ({path}): {reason}")
+            if equals:
                 texts.append(text)
-            elif key in os.environ:
+            elif from_environment and key in os.environ:
                 texts.append(f"{key}={os.environ[key]}")
     return texts
 

@@ -25,6 +25,12 @@ class UsageError(PykeError):
         self.exit_status = exit_status
 
 
+class FlagsRefused(PykeError):
+    """Each flag can be read, but together they contradict each other, or they name a file that cannot."""
+
+    exit_status = 125
+
+
 class HelpWanted(Exception):
     """`--help` stands among the flags."""
 
@@ -59,18 +65,28 @@ def _read_int(text: str) -> int:
     return number
 
 
-def _read_bytes(text: str) -> int:
+def _read_small(text: str) -> int:
+    """A number of 16 bits, as Go's Uint16 flags are."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if int(text) >= 1 << 16:
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(text)
+
+
+def _read_bytes_or_unlimited(text: str) -> int:
     return -1 if text == "-1" else units.parse_size(text)
 
 
 def _read_decimal(text: str) -> int:
     """Thousand millionths: "0.5" becomes 500000000."""
-    whole, _, fraction = text.partition(".")
+    sign = -1 if text.startswith("-") else 1
+    whole, _, fraction = text.removeprefix("-").partition(".")
     if not (whole + fraction).isdecimal() or not (whole + fraction).isascii():
         raise ValueError(f"failed to parse {text} as a rational number")
     if len(fraction.rstrip("0")) > 9:
         raise ValueError("value is too precise")
-    return int(whole or "0") * 10**9 + int(fraction[:9].ljust(9, "0"))
+    return sign * (int(whole or "0") * 10**9 + int(fraction[:9].ljust(9, "0")))
 
 
 def _read_filter(text: str) -> str:
@@ -83,7 +99,9 @@ BOOL = Kind("", _read_bool, empty=False)
 STRING = Kind("string", str, empty="")
 LIST = Kind("list", str, empty=(), repeats=True)
 INT = Kind("int", _read_int, empty=0)
-BYTES = Kind("bytes", _read_bytes, empty=0)
+BYTES = Kind("bytes", units.parse_size, empty=0)
+BYTES_OR_UNLIMITED = Kind("bytes", _read_bytes_or_unlimited, empty=0)
+SMALL = Kind("uint16", _read_small, empty=0)
 DURATION = Kind("duration", units.parse_duration, empty=0)
 DECIMAL = Kind("decimal", _read_decimal, empty=0)
 FILTER = Kind("filter", _read_filter, empty=(), repeats=True)

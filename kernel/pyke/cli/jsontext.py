@@ -57,7 +57,7 @@ def parse_prefix(text: str) -> tuple[Any, str]:
     text = text.lstrip(_SPACE)
     try:
         value, end = _scan(text, 0)
-    except (StopIteration, RecursionError):
+    except (StopIteration, RecursionError, SystemError):  # the last is what the scanner raises while nobody has imported `json`
         raise ValueError(f"not JSON: {text[:40]!r}") from None
     return value, text[end:]
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from pyke.cli import commands
-from pyke.cli.flags import BOOL, STRING, Command, Flag, HelpWanted, UsageError, parse
+from pyke.cli.flags import BOOL, STRING, Command, Flag, FlagsRefused, HelpWanted, UsageError, parse
 from pyke.cli.session import Session, write
 from pyke.errors import PykeError
 
@@ -122,7 +122,7 @@ def run_command(session: Session, command: Command, words: list[str]) -> int:
 
         session.out(usage.command_help(command))
         return 0
-    except UsageError as error:
+    except (UsageError, FlagsRefused) as error:
         session.fail(error)
         return error.exit_status
     except PykeError as error:

@@ -4,6 +4,8 @@ import os
 import pty
 import re
 import signal
+import subprocess
+import sys
 import termios
 from typing import Any
 
@@ -245,6 +247,22 @@ def test_what_is_not_json_is_a_value_error(text: str) -> None:
         jsontext.loads(text)
     except ValueError:
         return
+
+
+def test_what_is_no_json_is_told_where_nobody_has_imported_json() -> None:
+    # The scanner in C looks for its exception in `json.decoder`, and has none to raise where that is not loaded.
+    script = """
+import sys
+from pyke.cli import jsontext
+assert "json" not in sys.modules
+for text in ("{", '{"a', "[1 2]", '"abc', ""):
+    try:
+        jsontext.loads(text)
+    except ValueError:
+        continue
+    sys.exit(f"{text} was taken")
+"""
+    subprocess.run([sys.executable, "-S", "-c", script], env={"PYTHONPATH": os.pathsep.join(sys.path)}, check=True)
 
 
 def test_json_is_laid_out_as_by_inspect() -> None:

@@ -7,7 +7,7 @@ import os
 from pyke.cli.client import ApiError
 from pyke.cli.containers import create_spec
 from pyke.cli.containers.create_flags import CREATE_FLAGS
-from pyke.cli.flags import Command, Options
+from pyke.cli.flags import Command, FlagsRefused, Options
 from pyke.errors import PykeError
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def create_container(session: Session, options: Options, *, detached: bool = Fal
     policy = options.text("pull")
     if policy not in ("always", "missing", "never", ""):
         raise PykeError(f'invalid pull option: \'{policy}\': must be one of "always", "missing" or "never"')
-    body = create_spec.request(options, detached=detached)
+    body = _request(options, detached)
     if options.yes("tty") and os.isatty(1):
         size = os.get_terminal_size(1)
         body["HostConfig"]["ConsoleSize"] = [size.lines, size.columns]
@@ -37,9 +37,26 @@ def create_container(session: Session, options: Options, *, detached: bool = Fal
     for warning in created.get("Warnings") or []:
         session.note(f"WARNING: {warning}")
     if cidfile:
-        with open(cidfile, "x") as file:
-            file.write(created["Id"])
+        _write_id(cidfile, str(created["Id"]))
     return str(created["Id"])
+
+
+def _request(options: Options, detached: bool) -> dict[str, Any]:
+    """What the flags ask for. What is wrong with them ends both `create` and `run` with 125, as a flag that cannot be read does."""
+    try:
+        return create_spec.request(options, detached=detached)
+    except OSError as error:
+        raise FlagsRefused(f"open {error.filename}: {(error.strerror or '').lower()}") from error
+    except PykeError as error:
+        raise FlagsRefused(error.message, hint=error.hint) from error
+
+
+def _write_id(path: str, id: str) -> None:
+    try:
+        with open(path, "x") as file:
+            file.write(id)
+    except OSError as error:
+        raise PykeError(f"failed to create the container ID file: open {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _create(session: Session, options: Options, body: dict[str, Any], *, may_pull: bool) -> dict[str, Any]:

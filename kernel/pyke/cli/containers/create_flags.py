@@ -5,7 +5,7 @@ from __future__ import annotations
 import _socket
 
 from pyke.cli import units
-from pyke.cli.flags import BOOL, BYTES, DECIMAL, DURATION, INT, LIST, STRING, Flag, checked_list
+from pyke.cli.flags import BOOL, BYTES, BYTES_OR_UNLIMITED, DECIMAL, DURATION, INT, LIST, SMALL, STRING, Flag, checked_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ _ULIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc"),
     *("rss", "rtprio", "rttime", "sigpending", "stack"),
 )
+_LABEL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 _SYSCTLS = (
     *("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem"),
     *("kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"),
@@ -54,6 +55,24 @@ def _address(text: str) -> str:
     if not is_address(text.strip()):
         raise ValueError(f"IP address is not correctly formatted: {text}")
     return text.strip()
+
+
+def _domain(text: str) -> str:
+    labels = text.strip(" ").split(".")
+    if text.strip(" ") != "." and not all(label and set(label) <= _LABEL for label in labels):
+        raise ValueError(f"{text} is not a valid domain")
+    return text.strip(" ")
+
+
+def _device_rule(text: str) -> str:
+    kind, _, rest = text.partition(" ")
+    numbers, _, permissions = rest.partition(" ")
+    pair = numbers.split(":")
+    if kind not in tuple("acb") or len(pair) != 2 or not all(part == "*" or part.isdigit() for part in pair):
+        raise ValueError(f"invalid device cgroup format '{text}'")
+    if not 1 <= len(permissions) <= 3 or not set(permissions) <= set("rwm"):
+        raise ValueError(f"invalid device cgroup format '{text}'")
+    return text
 
 
 def _extra_host(text: str) -> str:
@@ -189,7 +208,7 @@ _NETWORK = [
     Flag("dns", "", checked_list(_address), "Set custom DNS servers"),
     Flag("dns-option", "", LIST, "Set DNS options"),
     Flag("dns-opt", "", LIST, "The same as --dns-option"),
-    Flag("dns-search", "", LIST, "Set custom DNS search domains"),
+    Flag("dns-search", "", checked_list(_domain), "Set custom DNS search domains"),
 ]
 
 _STORAGE = [
@@ -209,7 +228,7 @@ _ISOLATION = [
     Flag("cap-drop", "", LIST, "Drop Linux capabilities"),
     Flag("security-opt", "", LIST, "Security Options"),
     Flag("device", "", LIST, "Add a host device to the container"),
-    Flag("device-cgroup-rule", "", LIST, "Add a rule to the cgroup allowed devices list"),
+    Flag("device-cgroup-rule", "", checked_list(_device_rule), "Add a rule to the cgroup allowed devices list"),
     Flag("gpus", "", STRING, "GPU devices to add to the container ('all' to pass all GPUs)"),
     Flag("sysctl", "", checked_list(_sysctl, "map"), "Sysctl options"),
     Flag("pid", "", STRING, "PID namespace to use"),
@@ -223,7 +242,7 @@ _ISOLATION = [
 _LIMITS = [
     Flag("memory", "m", BYTES, "Memory limit"),
     Flag("memory-reservation", "", BYTES, "Memory soft limit"),
-    Flag("memory-swap", "", BYTES, "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+    Flag("memory-swap", "", BYTES_OR_UNLIMITED, "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
     Flag("memory-swappiness", "", INT, "Tune container memory swappiness (0 to 100)", -1),
     Flag("kernel-memory", "", BYTES, "Kernel memory limit"),
     Flag("oom-kill-disable", "", BOOL, "Disable OOM Killer"),
@@ -237,7 +256,7 @@ _LIMITS = [
     Flag("cpuset-cpus", "", STRING, "CPUs in which to allow execution (0-3, 0,1)"),
     Flag("cpuset-mems", "", STRING, "MEMs in which to allow execution (0-3, 0,1)"),
     Flag("pids-limit", "", INT, "Tune container pids limit (set -1 for unlimited)"),
-    Flag("blkio-weight", "", INT, "Block IO (relative weight), between 10 and 1000, or 0 to disable"),
+    Flag("blkio-weight", "", SMALL, "Block IO (relative weight), between 10 and 1000, or 0 to disable"),
     Flag("blkio-weight-device", "", _DEVICE_WEIGHT, "Block IO weight (relative device weight)"),
     Flag("device-read-bps", "", _BYTES_A_SECOND, "Limit read rate (bytes per second) from a device"),
     Flag("device-read-iops", "", _TIMES_A_SECOND, "Limit read rate (IO per second) from a device"),

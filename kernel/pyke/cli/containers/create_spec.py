@@ -22,7 +22,7 @@ DEFAULT_NETWORKS = ("default", "bridge", "host", "none", "")
 def request(options: Options, *, detached: bool = False) -> dict[str, Any]:
     """The body of POST /containers/create. PykeError if flags contradict each other or do not make sense."""
     _check(options)
-    binds, anonymous = mounts.parse_volumes(options.texts("volume"))
+    binds, anonymous = mounts.parse_volumes([*dict.fromkeys(options.texts("volume"))])
     published = ports.parse_published(options.texts("publish"))
     body = {**_config(options, detached), "HostConfig": _host_config(options)}
     body["ExposedPorts"] = {port: {} for port in [*published, *ports.parse_exposed(options.texts("expose"))]}
@@ -39,7 +39,7 @@ def _check(options: Options) -> None:
         raise PykeError("conflicting options: cannot specify both --restart and --rm")
     for flag, word, others in _NAMESPACE_FLAGS:
         value = options.text(flag)
-        if value and value not in others and not (flag == "pid" and value.startswith("container:")):
+        if value and value not in others and not (flag == "pid" and value.partition("container:")[2]):
             raise PykeError(f"--{flag}: invalid {word} mode")
     swappiness = options.number("memory-swappiness")
     if not -1 <= swappiness <= 100:
@@ -185,7 +185,7 @@ def limits(options: Options) -> dict[str, Any]:
         "BlkioDeviceReadIOps": options.values("device-read-iops"),
         "BlkioDeviceWriteBps": options.values("device-write-bps"),
         "BlkioDeviceWriteIOps": options.values("device-write-iops"),
-        "Ulimits": [ulimit(text) for text in options.texts("ulimit")],
+        "Ulimits": [ulimit(text) for text in sorted(options.texts("ulimit"))],
     }
     if options.given("pids-limit"):
         config["PidsLimit"] = options.number("pids-limit")

@@ -40,7 +40,7 @@ def _profile(path: str) -> str:
     try:
         return jsontext.dumps(jsontext.loads(text))
     except ValueError as error:
-        raise PykeError(f"compacting json for seccomp profile ({path}) failed: {error}") from error
+        raise PykeError(f"compacting json for seccomp profile ({path}) failed: {error}", hint=f"python3 -m json.tool {path}") from error
 
 
 def device(text: str) -> dict[str, str]:
@@ -48,13 +48,13 @@ def device(text: str) -> dict[str, str]:
     source, *rest = text.split(":")
     path, permissions = source, "rwm"
     if len(rest) > 2 or not source:
-        raise PykeError(f"invalid device specification: {text}")
+        raise PykeError(f"bad format for path: {text}", hint="pyke run --device /dev/fuse:/dev/fuse:rwm IMAGE")
     if len(rest) == 1 and set(rest[0]) <= set("rwm") and rest[0]:
         permissions = rest[0]
     elif rest:
         path, permissions = rest[0] or source, rest[1] if len(rest) == 2 else permissions
     if not permissions or not set(permissions) <= set("rwm"):
-        raise PykeError(f"{text} is not a valid device: {permissions!r} are no permissions (r, w and m are)")
+        raise PykeError(f"bad mode specified: {permissions}", hint=f"pyke run --device {source}:{path}:rwm IMAGE")
     return {"PathOnHost": source, "PathInContainer": path, "CgroupPermissions": permissions}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyke.cli.client import quote
 from pyke.cli.containers.create_spec import restart_policy
-from pyke.cli.flags import BYTES, DECIMAL, INT, STRING, Command, Flag, Options
+from pyke.cli.flags import BYTES, BYTES_OR_UNLIMITED, DECIMAL, INT, SMALL, STRING, Command, Flag, Options
 from pyke.errors import PykeError
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # flag: (the API's name, its kind, short, help)
 _LIMITS = {
-    "blkio-weight": ("BlkioWeight", INT, "", "Block IO (relative weight), between 10 and 1000, or 0 to disable"),
+    "blkio-weight": ("BlkioWeight", SMALL, "", "Block IO (relative weight), between 10 and 1000, or 0 to disable"),
     "cpu-period": ("CpuPeriod", INT, "", "Limit CPU CFS (Completely Fair Scheduler) period"),
     "cpu-quota": ("CpuQuota", INT, "", "Limit CPU CFS (Completely Fair Scheduler) quota"),
     "cpu-rt-period": ("CpuRealtimePeriod", INT, "", "Limit the CPU real-time period in microseconds"),
@@ -24,7 +24,7 @@ _LIMITS = {
     "cpuset-mems": ("CpusetMems", STRING, "", "MEMs in which to allow execution (0-3, 0,1)"),
     "memory": ("Memory", BYTES, "m", "Memory limit"),
     "memory-reservation": ("MemoryReservation", BYTES, "", "Memory soft limit"),
-    "memory-swap": ("MemorySwap", BYTES, "", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"),
+    "memory-swap": ("MemorySwap", BYTES_OR_UNLIMITED, "", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"),
     "pids-limit": ("PidsLimit", INT, "", "Tune container pids limit (set -1 for unlimited)"),
 }
 

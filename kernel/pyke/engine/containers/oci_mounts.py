@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,8 @@ def _defaults(container: Container, namespaces: Mapping[str, str]) -> list[dict[
 def _of_ipc(container: Container, shared: str) -> list[dict[str, Any]]:
     """Shared memory goes with the IPC namespace: the container's own, the host's, another container's, or none."""
     if shared == "host":
-        return [_bind("/dev/mqueue", "/dev/mqueue", []), _bind("/dev/shm", "/dev/shm", [])]
+        shared_directories = [path for path in ("/dev/mqueue", "/dev/shm") if os.path.isdir(path)]  # a small system may mount neither
+        return [_bind(path, path, []) for path in shared_directories]
     queue = _new("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev")
     if shared:
         return [queue, _bind("/dev/shm", shared.removesuffix("ns/ipc") + "root/dev/shm", [])]

@@ -105,7 +105,7 @@ def _process(container: Container, granted: list[str]) -> dict[str, Any]:
 def _common_process(container: Container, granted: list[str]) -> dict[str, Any]:
     return {
         "capabilities": {"bounding": granted, "effective": granted, "permitted": granted},
-        "noNewPrivileges": _option(container.spec.security, "no-new-privileges", "false") in ("", "true"),
+        "noNewPrivileges": _option(container.spec.security, "no-new-privileges", "false") in ("", "1", "t", "T", "true", "TRUE", "True"),
         "rlimits": oci_resources.rlimits(container.spec.limits),
     }
 

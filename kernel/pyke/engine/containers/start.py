@@ -167,16 +167,24 @@ def _joined(engine: Engine, modes: dict[str, str]) -> Iterator[tuple[str, str]]:
         if mode == "host":
             yield namespace, "host"
         elif mode.startswith("container:"):
-            yield namespace, f"/proc/{_running_pid(engine, mode.removeprefix('container:'))}/ns/{NAMESPACE_FILES[namespace]}"
+            yield namespace, f"/proc/{_running_pid(engine, mode.removeprefix('container:'), namespace)}/ns/{NAMESPACE_FILES[namespace]}"
 
 
-def _running_pid(engine: Engine, ref: str) -> int:
+# In Docker's words.
+NOT_RUNNING = {
+    "pid": "container {0} is not running",
+    "ipc": "can't join IPC of container {0}: container {0} is not running",
+    "network": "cannot join network of a non running container: {0}",
+}
+
+
+def _running_pid(engine: Engine, ref: str, namespace: str) -> int:
     try:
         other = engine.containers.get(ref)
     except NoSuchContainer as error:
         raise StartFailed(f"cannot join the namespace of container {ref[:12]}: it does not exist any more", hint="pyke ps -a") from error
     if not other.state.is_running:
-        raise Conflict(f"cannot join the namespace of container {other.name}: it is not running", hint=f"pyke start {other.name}")
+        raise Conflict(NOT_RUNNING[namespace].format(other.id), hint=f"pyke start {other.name}")
     return other.state.pid
 
 

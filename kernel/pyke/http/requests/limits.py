@@ -21,6 +21,9 @@ THROTTLES = {  # what the API calls it, and what a specification does
     "BlkioDeviceReadBps": "read_bps", "BlkioDeviceWriteBps": "write_bps",
     "BlkioDeviceReadIOps": "read_iops", "BlkioDeviceWriteIOps": "write_iops",
 }  # fmt: skip
+NO_OOM_KILLER = (
+    "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
+)
 NO_DEVICE_WEIGHTS = "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded."
 
 
@@ -53,6 +56,8 @@ def limits(fields: Fields, *, is_update: bool = False) -> Limits:
 def warnings(fields: Fields) -> list[str]:
     """A line for each limit that was asked for and will not be kept."""
     found = [NO_DEVICE_WEIGHTS] if fields.is_set("BlkioWeightDevice") else []
+    if fields.flag("OomKillDisable") and not fields.integer("Memory"):
+        found.append(NO_OOM_KILLER)
     return [*found, *(f"pyke does not enforce {key}. Limitation discarded." for key in NOT_ENFORCED if fields.is_set(key))]
 
 
@@ -97,24 +102,45 @@ def _check_cpu(found: Limits) -> None:
     if found.nano_cpus and not 10**7 <= found.nano_cpus <= available * 10**9:
         raise InvalidRequest(f"Range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available")
     if found.cpu_period and not 1000 <= found.cpu_period <= 1_000_000:
-        raise InvalidRequest("CPU cfs period cannot be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+        raise InvalidRequest("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
     if 0 < found.cpu_quota < 1000:
-        raise InvalidRequest("CPU cfs quota cannot be less than 1ms (i.e. 1000)")
+        raise InvalidRequest("CPU cfs quota can not be less than 1ms (i.e. 1000)")
     if found.cpu_shares < 0:
         raise InvalidRequest(f"invalid CPU shares ({found.cpu_shares}): value must be a positive integer")
-    _check_set(found.cpuset_cpus, "cpus", available)
-    _check_set(found.cpuset_mems, "mems", None)
+    _check_set(found.cpuset_cpus, "cpus", "CPUs", f"0-{available - 1}" if available > 1 else "0")
+    _check_set(found.cpuset_mems, "mems", "memory nodes", _memory_nodes())
 
 
-def _check_set(text: str, what: str, available: int | None) -> None:
+def _memory_nodes() -> str:
+    """The numbers of this machine's nodes; one without NUMA has the node 0 alone, and may have no such file."""
+    try:
+        with open("/sys/devices/system/node/online", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return "0"
+
+
+def _check_set(text: str, what: str, name: str, available: str) -> None:
     """A list of numbers and ranges, as cpuset(7) has it: "0-2,7"."""
     if not text:
         return
+    if (wanted := _numbers(text)) is None:
+        raise InvalidRequest(f"Invalid value {text} for cpuset {what}: invalid format: {text}")
+    if not wanted <= (_numbers(available) or set()):
+        raise InvalidRequest(f"Requested {name} are not available - requested {text}, available: {available}")
+
+
+def _numbers(text: str) -> set[int] | None:
+    """What a list for cpuset(7) names; None if it is none."""
     if not re.fullmatch(r"\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*", text):
-        raise InvalidRequest(f"Invalid value {text} for cpuset {what}")
-    highest = max(int(number) for number in re.findall(r"\d+", text))
-    if available is not None and highest >= available:
-        raise InvalidRequest(f"Requested CPUs are not available - requested {text}, available: 0-{available - 1}")
+        return None
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if int(last or first) < int(first):
+            return None
+        found.update(range(int(first), int(last or first) + 1))
+    return found
 
 
 def _ulimits(fields: Fields) -> tuple[tuple[str, int, int], ...]:

@@ -223,12 +223,12 @@ def _tmpfs_size(text: str) -> str:
         return str(int(match[1]) * _UNITS[match[2].lower()])
     if re.fullmatch(r"\d{1,3}%", text):
         return text
-    raise InvalidRequest(f'Invalid tmpfs option "size={text}"')
+    raise InvalidRequest(f'invalid tmpfs option ["size={text}"]')
 
 
 def _tmpfs_mode(text: str) -> str:
     if not re.fullmatch(r"[0-7]{1,5}", text):
-        raise InvalidRequest(f'Invalid tmpfs option "mode={text}"')
+        raise InvalidRequest(f'invalid tmpfs option ["mode={text}"]')
     return f"{int(text, 8):o}"
 
 
@@ -240,5 +240,5 @@ _VALUES = {"uid", "gid", "nr_inodes", "nr_blocks", "mpol"}
 def _tmpfs_flag(word: str) -> str:
     key, equals, value = word.partition("=")
     if word not in _FLAGS and not (key in _VALUES and equals and re.fullmatch(r"[\w:,.-]+", value)):
-        raise InvalidRequest(f'Invalid tmpfs option "{word}"')
+        raise InvalidRequest(f'invalid tmpfs option ["{word}"]')
     return word

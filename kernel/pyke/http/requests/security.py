@@ -75,11 +75,17 @@ def _capabilities(fields: Fields, key: str) -> tuple[str, ...]:
 
 def _security_options(options: tuple[str, ...]) -> tuple[str, ...]:
     for option in options:
-        key = re.split("[=:]", option, maxsplit=1)[0]
-        is_bare = key == option
-        if key not in ("no-new-privileges", "seccomp", "apparmor", "label") or (is_bare and key not in ("no-new-privileges",)):
-            raise InvalidRequest(f'invalid --security-opt: "{option[:80]}"', hint="pyke run --security-opt no-new-privileges IMAGE")
+        key, *rest = re.split("[=:]", option, maxsplit=1)
+        if not rest and key != "no-new-privileges":
+            raise InvalidRequest(f'invalid --security-opt 1: "{option[:80]}"', hint="pyke run --security-opt no-new-privileges IMAGE")
+        if key not in ("no-new-privileges", "seccomp", "apparmor", "label") or (key == "no-new-privileges" and not _is_bool(rest)):
+            raise InvalidRequest(f'invalid --security-opt 2: "{option[:80]}"', hint="pyke run --security-opt no-new-privileges IMAGE")
     return options
+
+
+def _is_bool(words: list[str]) -> bool:
+    """Whether this is nothing, or what Go's strconv.ParseBool takes."""
+    return not words or words[0] in ("1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False")
 
 
 def _devices(fields: Fields) -> tuple[DeviceSpec, ...]:
@@ -113,7 +119,7 @@ def _sysctls(fields: Fields) -> dict[str, str]:
         if not _SYSCTL.fullmatch(name) or not is_known or "\n" in value:
             raise InvalidRequest(f"sysctl '{name}={value}' is not allowed", hint="man 7 namespaces")
     if host_network := next((name for name in found if name.startswith("net") and fields.text("NetworkMode") == "host"), ""):
-        raise InvalidRequest(f"sysctl '{host_network}' not allowed in host network namespace")
+        raise InvalidRequest(f'sysctl "{host_network}" not allowed in host network namespace')
     return found
 
 
