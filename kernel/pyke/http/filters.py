@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pyke.engine.filters import has_label
+from pyke.engine.filters import has_label, moment
 from pyke.errors import InvalidRequest, NotFound
 from pyke.http.facade import Engine
 from pyke.http.shapes.config import all_exposed
@@ -155,7 +155,7 @@ _CONTAINER_TESTS: Mapping[str, Callable[[Engine, Sequence[str]], ContainerTest]]
 def images(engine: Engine, filters: Filters) -> list[Image]:
     """The images that pass, newest first. `reference` may also have thinned out their names."""
     check_keys(filters, IMAGE_KEYS, "pyke images")
-    found = sorted(engine.images.all(), key=lambda image: image.created, reverse=True)
+    found = sorted(engine.images.all(), key=lambda image: (-unix_seconds(image.created), image.tags or ("~",), image.id))
     if "dangling" in filters:
         wanted = all(truth("dangling", value) for value in filters["dangling"])
         found = [image for image in found if (not image.tags) == wanted]
@@ -165,6 +165,9 @@ def images(engine: Engine, filters: Filters) -> list[Image]:
     for value in filters.get("since", ()):
         limit = unix_seconds(engine.images.get(value).created)
         found = [image for image in found if unix_seconds(image.created) > limit]
+    for value in filters.get("until", ()):
+        limit = moment(value) // 10**9
+        found = [image for image in found if unix_seconds(image.created) < limit]
     found = [image for image in found if has_labels(image.config.labels, filters.get("label", ()))]
     found = [image for image in found if not any(has_labels(image.config.labels, [value]) for value in filters.get("label!", ()))]
     return _by_reference(found, filters.get("reference", ()))

@@ -62,6 +62,10 @@ def rows(image: dict[str, Any], *, digests: bool) -> list[dict[str, Any]]:
 
 
 def _images(session: Session, options: Options) -> int:
+    if options.yes("tree"):
+        from pyke.cli.images import tree  # for those who ask for it
+
+        return tree.show(session, options)
     filters = options.filters()
     if options.arguments:
         filters.setdefault("reference", []).append(options.arguments[0])
@@ -90,6 +94,7 @@ IMAGES = Command(
         Flag("format", "", STRING, FORMAT_HELP),
         Flag("no-trunc", "", BOOL, "Don't truncate output"),
         Flag("quiet", "q", BOOL, "Only show image IDs"),
+        Flag("tree", "", BOOL, "Show what images are made for, what they take as they came, and which are in use"),
     ],
     maximum=1,
     examples=("pyke images", "pyke images --filter dangling=true -q"),

@@ -42,8 +42,14 @@ def _row(kind: str, total: int, active: int, size: int, free: int) -> dict[str, 
 def _images(usage: dict[str, Any]) -> dict[str, Any]:
     items = usage.get("Images") or []
     layers = usage.get("LayersSize") or 0
-    used = sum(item["Size"] - max(item.get("SharedSize", 0), 0) for item in items if item.get("Containers", 0) > 0)
-    return _row("Images", len(items), sum(item.get("Containers", 0) > 0 for item in items), layers, layers - used)
+    active = [item for item in items if item.get("Containers", 0) > 0]
+    used = sum(item["Size"] - max(item.get("SharedSize", 0), 0) + _content(item) for item in active)
+    return _row("Images", len(items), len(active), layers, max(layers - used, 0))
+
+
+def _content(item: dict[str, Any]) -> int:
+    """Bytes of an image as it came; Docker keeps none of that."""
+    return sum(int(each["Size"]["Content"]) for each in item.get("Manifests") or [])
 
 
 def _containers(usage: dict[str, Any]) -> dict[str, Any]:

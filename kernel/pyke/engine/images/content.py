@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from pyke.engine.images.json_objects import json_object
 from pyke.engine.images.references import Digest
@@ -58,6 +58,11 @@ class Content:
         """Bytes of a blob; `NotFound` where it is missing."""
         with self._known(digest):
             return os.stat(self.path(digest)).st_size
+
+    def total(self) -> int:
+        """Bytes of all that lies here: blobs, and what has come of those that are being fetched or received."""
+        found = (os.path.join(folder, name) for folder, _, names in os.walk(self.directory) for name in names)
+        return sum(map(_size_now, found))
 
     def read(self, digest: str) -> bytes:
         """A small blob: a manifest or a configuration."""
@@ -138,6 +143,18 @@ class Content:
         os.rename(temporary, os.path.join(self.directory, name))
 
 
+class Follower(Protocol):
+    """Somebody who reads a blob while it is being received."""
+
+    def begin(self, path: str) -> None:
+        """The file that will be made."""
+        ...
+
+    def grow(self, piece: bytes | memoryview) -> None:
+        """What was just appended to it."""
+        ...
+
+
 class Reception:
     """Blobs that arrive together. Each is written to a file of its own, and its digest computed on the way."""
 
@@ -146,10 +163,12 @@ class Reception:
         self._files: dict[Digest, str] = {}
         self._unsynced: dict[Digest, str] = {}
 
-    def write(self, pieces: Iterable[bytes | memoryview]) -> Digest:
+    def write(self, pieces: Iterable[bytes | memoryview], follower: Follower | None = None) -> Digest:
         """Write one blob and return its digest. It may not be on the disk before `sync`, but is on its way."""
         path = os.path.join(self._directory, secrets.token_hex(8))
         sha256 = hashlib.sha256()
+        if follower is not None:
+            follower.begin(path)
         with open(path, "xb", buffering=0) as file:
             written = Written(file.fileno())
             for piece in pieces:
@@ -158,6 +177,8 @@ class Reception:
                 while view:
                     view = view[file.write(view) or 0 :]
                 written.grow(len(piece))
+                if follower is not None:
+                    follower.grow(piece)
             written.begin()
         digest = Digest("sha256:" + sha256.hexdigest())
         if digest in self._files:
@@ -194,6 +215,13 @@ class Reception:
                 if not self._content.has(digest):  # else somebody who fetched the same has kept it
                     raise
         return digest
+
+
+def _size_now(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:  # it was kept, or deleted, meanwhile
+        return 0
 
 
 def canonical(document: dict[str, Any]) -> bytes:

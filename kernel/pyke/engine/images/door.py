@@ -241,6 +241,11 @@ class Images:
         """Make the OCI layout's index agree with the records."""
         self.layout.write(self.all())
 
+    def content_sizes(self, image: Image) -> dict[str, int]:
+        """The bytes of an image's blobs as they came, by their digests."""
+        blobs = {image.id, image.manifest, *(layer.blob for layer in image.layers)}
+        return {blob: self.content.size(blob) for blob in blobs if self.content.has(blob)}
+
     def attributes(self, image: Image) -> dict[str, str]:
         """What events tell of an image."""
         return {**image.config.labels, "name": parse(image.tags[0]).familiar if image.tags else image.id}

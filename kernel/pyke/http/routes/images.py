@@ -23,7 +23,16 @@ def list_images(request: Request) -> Reply:
     if request.query.text("filter"):  # from before there were filters
         wanted.setdefault("reference", []).append(request.query.text("filter"))
     found = filters.images(request.engine, wanted)
-    return json_reply([shapes.summary(each, request.version) for each in found])
+    summaries = [shapes.summary(each, request.version) for each in found]
+    if request.query.flag("manifests"):
+        for image, summary in zip(found, summaries, strict=True):
+            summary["Manifests"] = [_manifest(request, image)]
+    return json_reply(summaries)
+
+
+def _manifest(request: Request, image: Image) -> dict[str, object]:
+    users = [each.id for each in request.engine.containers.all() if each.image_id == image.id]
+    return shapes.manifest(image, request.engine.images.content_sizes(image), users)
 
 
 def inspect(request: Request) -> Reply:

@@ -59,11 +59,9 @@ def disk_usage(request: Request) -> Reply:
     all_containers, all_images = engine.containers.all(), engine.images.all()
     found: dict[str, object] = {}
     if "image" in wanted:
-        found["LayersSize"] = sum({layer.chain_id: layer.size for image in all_images for layer in image.layers}.values())
-        found["Images"] = [
-            image_shapes.summary(each, request.version, containers=_users(each, all_containers), shared_size=_shared(each, all_images))
-            for each in all_images
-        ]
+        unpacked = {layer.chain_id: layer.size for image in all_images for layer in image.layers}
+        found["LayersSize"] = sum(unpacked.values()) + engine.images.content.total()
+        found["Images"] = [_image(request, each, all_images, all_containers) for each in all_images]
     if "container" in wanted:
         found["Containers"] = [_sized(request, each) for each in all_containers]
     if "volume" in wanted:
@@ -75,8 +73,11 @@ def disk_usage(request: Request) -> Reply:
     return json_reply(found)
 
 
-def _users(image: Image, containers: list[Container]) -> int:
-    return sum(container.image_id == image.id for container in containers)
+def _image(request: Request, image: Image, images: list[Image], containers: list[Container]) -> dict[str, object]:
+    users = [container.id for container in containers if container.image_id == image.id]
+    summary = image_shapes.summary(image, request.version, containers=len(users), shared_size=_shared(image, images))
+    sizes = request.engine.images.content_sizes(image)
+    return summary | {"Manifests": [image_shapes.manifest(image, sizes, users)]}
 
 
 def _shared(image: Image, images: list[Image]) -> int:

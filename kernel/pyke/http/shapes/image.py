@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ Json = dict[str, Any]
 
 VIRTUAL_SIZE_GONE = Version(1, 44)
 CONTAINER_CONFIG_GONE = Version(1, 45)
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 MISSING = "<missing>"  # an image that history knows of and this machine has not
 
 
@@ -62,6 +63,20 @@ def summary(image: Image, version: Version, *, containers: int = -1, shared_size
         "Labels": dict(image.config.labels) or None,
         "Containers": containers,
     } | _virtual_size(image, version)
+
+
+def manifest(image: Image, sizes: Mapping[str, int], users: Sequence[str]) -> Json:
+    """What an image is made of, as API 1.47 has it; `sizes` are those of its blobs in bytes, `users` the IDs of its containers."""
+    content = sum(sizes.values())
+    platform = {"architecture": image.architecture, "os": image.os} | ({"variant": image.variant} if image.variant else {})
+    return {
+        "ID": image.manifest,
+        "Descriptor": {"mediaType": OCI_MANIFEST, "digest": image.manifest, "size": sizes.get(image.manifest, 0)},
+        "Available": True,
+        "Kind": "image",
+        "Size": {"Content": content, "Total": content + image.size},
+        "ImageData": {"Platform": platform, "Containers": list(users), "Size": {"Unpacked": image.size}},
+    }
 
 
 def history(image: Image, ancestors: Sequence[Image] = ()) -> list[Json]:

@@ -34,8 +34,14 @@ if TYPE_CHECKING:
     from pyke.testing.memory.engine import MemoryEngine
 
 
+class MemoryContent:
+    def total(self) -> int:
+        return 0
+
+
 class MemoryImages:
     storage_driver = "memory"
+    content = MemoryContent()
 
     def __init__(self) -> None:
         self.records: dict[str, Image] = {}
@@ -50,6 +56,9 @@ class MemoryImages:
             if ref == each.id or f"docker.io/library/{name}" in each.tags or each.id.startswith(f"sha256:{ref}"):
                 return each
         raise NoSuchImage(f"No such image: {name}", hint="pyke images")
+
+    def content_sizes(self, image: Image) -> Mapping[str, int]:
+        return {}
 
     def load(self, stream: BinaryIO, *, caller: Caller) -> Iterator[str]:
         self.loaded = stream.read()
