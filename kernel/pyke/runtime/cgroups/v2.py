@@ -51,9 +51,18 @@ class CgroupV2(Cgroup):
     def update(self, resources: dict[str, Any]) -> None:
         for name, value in settings(resources).items():
             write(self.file(name), value)
+        if weight := (resources.get("blockIO") or {}).get("weight"):
+            self._weigh(weight)
         for key, name in IO_LIMITS.items():
             for device in (resources.get("blockIO") or {}).get(key) or []:
                 write(self.file("io.max"), f"{device['major']}:{device['minor']} {name}={device['rate']}")
+
+    def _weigh(self, weight: int) -> None:
+        """Give a share of the disks, of 10 to 1000. BFQ, once it is loaded, has a file of its own, and knows nothing of the general one."""
+        if os.path.exists(self.file("io.bfq.weight")):
+            write(self.file("io.bfq.weight"), str(weight))
+        else:
+            write(self.file("io.weight"), f"default {1 + (weight - 10) * 9999 // 990}")
 
     def _filter_devices(self, rules: list[dict[str, Any]]) -> None:
         """The program stays attached as long as the cgroup exists; the descriptors need not."""
@@ -116,10 +125,10 @@ class CgroupV2(Cgroup):
 
 
 def settings(resources: dict[str, Any]) -> dict[str, str]:
-    """OCI resources, which speak version 1, as files of version 2 and what to write to them."""
+    """OCI resources, which speak version 1, as files of version 2 and what to write to them; but for those of disks."""
     memory, cpu = resources.get("memory") or {}, resources.get("cpu") or {}
     limit, swap = memory.get("limit"), memory.get("swap")
-    pids, weight = (resources.get("pids") or {}).get("limit"), (resources.get("blockIO") or {}).get("weight")
+    pids = (resources.get("pids") or {}).get("limit")
     wanted = {
         "memory.max": _maximum(limit),
         # Version 1 limits memory plus swap, version 2 swap alone.
@@ -130,7 +139,6 @@ def settings(resources: dict[str, Any]) -> dict[str, str]:
         "cpuset.cpus": cpu.get("cpus") or None,
         "cpuset.mems": cpu.get("mems") or None,
         "pids.max": None if pids is None else str(pids) if pids > 0 else "max",
-        "io.weight": f"default {1 + (weight - 10) * 9999 // 990}" if weight else None,
     }
     return {name: value for name, value in wanted.items() if value is not None}
 

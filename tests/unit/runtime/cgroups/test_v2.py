@@ -8,11 +8,10 @@ def test_version_1s_words_become_version_2s() -> None:
         "memory": {"limit": 100, "swap": 300, "reservation": 50},
         "cpu": {"shares": 1024, "quota": 50000, "period": 100000, "cpus": "0"},
         "pids": {"limit": 7},
-        "blockIO": {"weight": 1000},
     }
     assert v2.settings(resources) == {
         "memory.max": "100", "memory.swap.max": "200", "memory.low": "50", "cpu.weight": "39", "cpu.max": "50000 100000",
-        "cpuset.cpus": "0", "pids.max": "7", "io.weight": "default 10000",
+        "cpuset.cpus": "0", "pids.max": "7",
     }  # fmt: skip
 
 
