@@ -12,12 +12,13 @@ import stat
 from collections.abc import Callable, Container, Iterable, Iterator
 
 from pyke.archive import tree
+from pyke.archive.content import Content
 from pyke.archive.limits import DEFAULT_LIMITS
 from pyke.archive.tar import BLOCK, BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, FILE, HARD_LINK, SYMBOLIC_LINK, printable
 from pyke.archive.whiteouts import OPAQUE, OPAQUE_NAME, PREFIX
 from pyke.errors import PykeError
 
-CHUNK = 1 << 20
+LARGE = 1 << 16  # bytes of content from which on it is not worth while to gather it
 END = bytes(2 * BLOCK)
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
 REDIRECTS = {b"trusted.overlay.redirect", b"trusted.overlay.metacopy"}
@@ -33,7 +34,7 @@ KINDS = {
 KEPT_XATTRS = {b"security.capability", b"system.posix_acl_access", b"system.posix_acl_default"}
 
 
-def pack(root: int, *, overlay: bool = False, base: bytes = b"", left_out: Container[bytes] = ()) -> Iterator[bytes]:
+def pack(root: int, *, overlay: bool = False, base: bytes = b"", left_out: Container[bytes] = ()) -> Iterator[bytes | Content]:
     """The tree below the directory descriptor `root` as a plain tar, in pieces.
 
     With `overlay`, character devices 0:0 and opaque directories are written as ".wh." names: `root` is an overlay's upper directory.
@@ -45,7 +46,7 @@ def pack(root: int, *, overlay: bool = False, base: bytes = b"", left_out: Conta
     yield END
 
 
-def pack_one(parent: int, name: bytes, *, as_name: bytes, is_shown: Callable[[int], bool] | None = None) -> Iterator[bytes]:
+def pack_one(parent: int, name: bytes, *, as_name: bytes, is_shown: Callable[[int], bool] | None = None) -> Iterator[bytes | Content]:
     """What `name` is in the directory descriptor `parent`, and all below it, as a plain tar in which it is called `as_name`.
 
     Directories of which `is_shown` says False, given a descriptor, are told as empty ones. FileNotFoundError when it is not there.
@@ -54,18 +55,32 @@ def pack_one(parent: int, name: bytes, *, as_name: bytes, is_shown: Callable[[in
     yield END
 
 
-def gathered(pieces: Iterable[bytes], size: int = 1 << 18) -> Iterator[bytes]:
-    """The same bytes in pieces of about `size`: headers would cost a system call each."""
+def gathered(pieces: Iterable[bytes | Content], size: int = 1 << 18) -> Iterator[bytes | Content]:
+    """The same bytes in pieces of about `size`, for headers would cost a system call each; and the content of large files by itself."""
     waiting: list[bytes] = []
     length = 0
     for piece in pieces:
-        waiting.append(piece)
-        length += len(piece)
-        if length >= size:
+        if isinstance(piece, Content):
             yield b"".join(waiting)
-            waiting.clear()
-            length = 0
+            yield piece
+        else:
+            waiting.append(piece)
+            length += len(piece)
+            if length < size:
+                continue
+            yield b"".join(waiting)
+        waiting.clear()
+        length = 0
     yield b"".join(waiting)
+
+
+def read(pieces: Iterable[bytes | Content]) -> Iterator[bytes]:
+    """The same bytes, for somebody who wants to look at them."""
+    for piece in pieces:
+        if isinstance(piece, Content):
+            yield from piece.pieces()
+        else:
+            yield piece
 
 
 class _Packer:
@@ -73,7 +88,7 @@ class _Packer:
         self.overlay, self.left_out, self.is_shown = overlay, left_out, is_shown
         self.linked: dict[tuple[int, int], bytes] = {}  # first names of files with several
 
-    def directory(self, descriptor: int, prefix: bytes) -> Iterator[bytes]:
+    def directory(self, descriptor: int, prefix: bytes) -> Iterator[bytes | Content]:
         if prefix.count(b"/") > MAX_DEPTH:
             raise PykeError(f"{printable(prefix)} is deeper than {MAX_DEPTH} directories, more than an archive may have")
         if self.overlay and _opaque(descriptor):
@@ -87,7 +102,7 @@ class _Packer:
                 if error.errno not in EXCHANGED:
                     raise
 
-    def entry(self, parent: int, name: bytes, path: bytes) -> Iterator[bytes]:
+    def entry(self, parent: int, name: bytes, path: bytes) -> Iterator[bytes | Content]:
         """What `name` is in a directory, under the name `path`."""
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
         kind = KINDS.get(stat.S_IFMT(found.st_mode))
@@ -105,13 +120,13 @@ class _Packer:
             link = os.fsencode(os.readlink(name, dir_fd=parent)) if kind == SYMBOLIC_LINK else b""
             yield self._header(path, kind, found, link=link)
 
-    def _directory(self, descriptor: int, path: bytes, found: os.stat_result) -> Iterator[bytes]:
+    def _directory(self, descriptor: int, path: bytes, found: os.stat_result) -> Iterator[bytes | Content]:
         prefix = path if path == b"/" else path + b"/"
         yield self._header(prefix, DIRECTORY, found, xattrs=self._xattrs(descriptor, path))
         if self.is_shown is None or self.is_shown(descriptor):
             yield from self.directory(descriptor, prefix)
 
-    def _file(self, parent: int, name: bytes, path: bytes, found: os.stat_result) -> Iterator[bytes]:
+    def _file(self, parent: int, name: bytes, path: bytes, found: os.stat_result) -> Iterator[bytes | Content]:
         identity = (found.st_dev, found.st_ino)
         if identity in self.linked:
             yield self._header(path, HARD_LINK, found, link=self.linked[identity])
@@ -209,15 +224,12 @@ def _block(name: bytes, kind: bytes, size: int, mode: int, uid: int, gid: int, m
     return b"%s%06o\0 %s" % (front, checksum, back)
 
 
-def _content(descriptor: int, size: int) -> Iterator[bytes]:
-    left = size
-    while left and (piece := os.read(descriptor, min(left, CHUNK))):
-        left -= len(piece)
-        yield piece
-    while left:
-        piece = bytes(min(left, CHUNK))
-        left -= len(piece)
-        yield piece
+def _content(descriptor: int, size: int) -> Iterator[bytes | Content]:
+    content = Content(descriptor, size)
+    if size < LARGE:
+        yield from content.pieces()
+    else:
+        yield content
     yield padding(size)
 
 

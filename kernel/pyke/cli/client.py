@@ -16,9 +16,17 @@ from pyke.errors import EngineUnavailable, PykeError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import Any
+    from typing import Any, Protocol
 
     from pyke.paths import Layout
+
+    class Sendable(Protocol):
+        """A part of a body that can send itself to a socket, without being read first."""
+
+        def __len__(self) -> int: ...
+
+        def send(self, target: int) -> None: ...
+
 
 MAXIMUM_HEAD = 64 * 1024
 MAXIMUM_BODY = 256 * 1024 * 1024
@@ -205,7 +213,7 @@ class Client:
         query: Mapping[str, object] | None = None,
         *,
         body: object = None,
-        content: Iterable[bytes] | None = None,
+        content: Iterable[bytes | Sendable] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send a request and return its reply, the body of which may be endless. `body` is sent as JSON, `content` as chunks.
@@ -224,7 +232,14 @@ class Client:
         raise AssertionError("the last attempt raises another error")
 
     def _request(
-        self, method: str, target: str, body: object, content: Iterable[bytes] | None, headers: Mapping[str, str], *, is_last: bool
+        self,
+        method: str,
+        target: str,
+        body: object,
+        content: Iterable[bytes | Sendable] | None,
+        headers: Mapping[str, str],
+        *,
+        is_last: bool,
     ) -> Reply:
         connection, is_sent = self.connect(), False
         try:
@@ -266,7 +281,13 @@ class Client:
         return self.open("POST", path, query, body=body, headers={"Connection": "Upgrade", "Upgrade": "tcp"}).connection
 
     def _send(
-        self, connection: Connection, method: str, target: str, body: object, content: Iterable[bytes] | None, headers: Mapping[str, str]
+        self,
+        connection: Connection,
+        method: str,
+        target: str,
+        body: object,
+        content: Iterable[bytes | Sendable] | None,
+        headers: Mapping[str, str],
     ) -> None:
         fields = {"Host": "pyke", "User-Agent": "pyke", "Connection": "close", **headers}
         payload = b""
@@ -283,12 +304,17 @@ class Client:
             _send_chunks(connection.socket, content)
 
 
-def _send_chunks(socket: _socket.socket, content: Iterable[bytes]) -> None:
+def _send_chunks(socket: _socket.socket, content: Iterable[bytes | Sendable]) -> None:
     """Send a body of unknown length. An engine that refuses early closes its side: its reply is then read as usual."""
     try:
         for data in content:
-            if data:
-                socket.sendall(b"%x\r\n" % len(data) + data + b"\r\n")
+            if isinstance(data, bytes):
+                if data:
+                    socket.sendall(b"%x\r\n" % len(data) + data + b"\r\n")
+                continue
+            socket.sendall(b"%x\r\n" % len(data))
+            data.send(socket.fileno())
+            socket.sendall(b"\r\n")
         socket.sendall(b"0\r\n\r\n")
     except (BrokenPipeError, ConnectionResetError):
         return

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyke.archive import tree
+from pyke.archive.content import Content, send_all
 from pyke.archive.decompress import PlainReader
 from pyke.archive.limits import ArchiveLimits
 from pyke.archive.pack import gathered, pack, pack_one
@@ -38,7 +39,7 @@ STDIN, STDOUT = 0, 1
 BOOT = "import sys; sys.path = sys.argv[1:]; from pyke.files.helper import main; main()"
 
 Job = dict[str, Any]
-Result = tuple[dict[str, Any], Iterable[bytes]]  # the answer, and the tar that follows it
+Result = tuple[dict[str, Any], Iterable[bytes | Content]]  # the answer, and the tar that follows it
 
 
 def command() -> list[str]:
@@ -54,11 +55,11 @@ def main() -> None:
         views.leave_the_host()
         answer, pieces = JOBS[job["do"]](job)
     except (PykeError, OSError) as error:
-        _write([_refusal(job, error)])
+        send_all(STDOUT, [_refusal(job, error)])
         sys.exit(1)
     try:
-        _write([json.dumps({"error": "", **answer}).encode() + b"\n"])
-        _write(pieces)
+        send_all(STDOUT, [json.dumps({"error": "", **answer}).encode() + b"\n"])
+        send_all(STDOUT, pieces)
     except BrokenPipeError:
         sys.exit(1)  # nobody wants it any more
     except (PykeError, OSError) as error:
@@ -86,13 +87,6 @@ def _exactly(size: int) -> bytes:
             sys.exit(1)
         data += piece
     return data
-
-
-def _write(pieces: Iterable[bytes]) -> None:
-    for piece in pieces:
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(STDOUT, view) :]
 
 
 # --- the jobs ------------------------------------------------------------------------------------------------------

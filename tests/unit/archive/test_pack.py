@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyke.archive.extract import extract
-from pyke.archive.pack import pack
+from pyke.archive.pack import pack, read
 from pyke.archive.source import Source
 from pyke.archive.tree import opened, remove, size_of
 from pyke.errors import PykeError
@@ -18,7 +18,7 @@ from pyke.errors import PykeError
 
 def packed(path: Path, *, overlay: bool = False) -> bytes:
     with opened(str(path)) as directory:
-        return b"".join(pack(directory, overlay=overlay))
+        return b"".join(read(pack(directory, overlay=overlay)))
 
 
 def unpacked(archive: bytes, path: Path, *, overlay: bool = False) -> None:

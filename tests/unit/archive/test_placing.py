@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyke.archive import tree
-from pyke.archive.pack import END, gathered, header, pack_one, padding
+from pyke.archive.pack import END, gathered, header, pack_one, padding, read
 from pyke.archive.placing import Renaming, place
 from pyke.archive.source import Source
 from pyke.archive.tar import CHARACTER, DIRECTORY, FIFO, FILE, HARD_LINK, SYMBOLIC_LINK
@@ -135,7 +135,7 @@ def test_one_thing_is_packed_under_the_name_that_was_asked_for(tmp_path: Path, c
     (tmp_path / "dir").mkdir()
     (tmp_path / "dir" / "f").write_text("x")
     with tree.opened(os.fsencode(tmp_path)) as parent:
-        content = b"".join(gathered(pack_one(parent, b"dir", as_name=called)))
+        content = b"".join(read(gathered(pack_one(parent, b"dir", as_name=called))))
     assert [content[block : block + 100].rstrip(b"\0").decode() for block in (0, 512)] == names
 
 
@@ -144,10 +144,10 @@ def test_directories_that_are_not_to_be_shown_are_empty(tmp_path: Path) -> None:
     (tmp_path / "dir" / "secret" / "f").touch()
     hidden = (tmp_path / "dir" / "secret").stat().st_ino
     with tree.opened(os.fsencode(tmp_path)) as parent:
-        content = b"".join(pack_one(parent, b"dir", as_name=b"dir", is_shown=lambda directory: os.fstat(directory).st_ino != hidden))
+        content = b"".join(read(pack_one(parent, b"dir", as_name=b"dir", is_shown=lambda directory: os.fstat(directory).st_ino != hidden)))
     assert b"dir/secret/" in content and b"dir/secret/f" not in content
 
 
 @given(st.lists(st.binary(max_size=40)), st.integers(1, 50))
 def test_gathering_changes_no_byte(pieces: list[bytes], size: int) -> None:
-    assert b"".join(gathered(pieces, size)) == b"".join(pieces)
+    assert b"".join(read(gathered(pieces, size))) == b"".join(pieces)

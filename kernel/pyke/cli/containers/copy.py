@@ -22,9 +22,12 @@ from pyke.errors import EngineUnavailable, PykeError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
+    from pyke.archive.content import Content
     from pyke.cli.session import Session
+
+    Piece = TypeVar("Piece", bytes, bytes | Content)
 
 DIRECTORY, SYMBOLIC_LINK, IRREGULAR = 1 << 31, 1 << 27, 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21  # of Go's os.FileMode
 STREAM = "-"
@@ -73,7 +76,7 @@ class _Counter:
     def __init__(self) -> None:
         self.bytes = 0
 
-    def through(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    def through(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         for piece in pieces:
             self.bytes += len(piece)
             yield piece
@@ -135,7 +138,7 @@ class _Container:
         self._put(directory, gathered(copy_local.packed(origin, name)), keep_owner=keep_owner)
         return target
 
-    def _put(self, directory: str, content: Iterable[bytes], *, keep_owner: bool) -> None:
+    def _put(self, directory: str, content: Iterable[bytes | Content], *, keep_owner: bool) -> None:
         query = {"path": directory, "noOverwriteDirNonDir": "true", "copyUIDGID": keep_owner}
         self.engine.open("PUT", self.route, query, content=self.counter.through(content)).body()
 

@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pyke.archive.content import Content
+
 LINKS_FOLLOWED = 10  # of a destination, as Docker
 
 
@@ -69,7 +71,7 @@ def origin(path: str, *, follow: bool) -> Origin:
     return Origin(real, base_of(path), stat.S_ISDIR(found.st_mode))
 
 
-def packed(source: Origin, name: str) -> Iterator[bytes]:
+def packed(source: Origin, name: str) -> Iterator[bytes | Content]:
     """A tar of it, in which it is called `name`."""
     parent, last = os.path.split(source.path)
     with tree.opened(parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) as directory:

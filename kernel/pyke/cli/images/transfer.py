@@ -13,8 +13,9 @@ from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from pyke.archive.content import Content
     from pyke.cli.session import Session
 
 CHUNK = 1024 * 1024
@@ -32,13 +33,13 @@ def _load(session: Session, options: Options) -> int:
         raise PykeError("requested load from stdin, but stdin is empty", hint="pyke load -i FILE")
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else STDIN
     query = {"quiet": quiet, "platform": options.text("platform") or None}
-    content = _packed(descriptor) if path and os.path.isdir(path) else read_chunks(descriptor)
+    content: Iterable[bytes | Content] = _packed(descriptor) if path and os.path.isdir(path) else read_chunks(descriptor)
     reply = session.engine.open("POST", "/images/load", query, content=content)
     progress.show(reply.json_values(), 1)
     return 0
 
 
-def _packed(directory: int) -> Iterator[bytes]:
+def _packed(directory: int) -> Iterator[bytes | Content]:
     """A directory that is an OCI layout, as the archive that it would be."""
     from pyke.archive.pack import gathered, pack
 
