@@ -186,6 +186,18 @@ class StorageDriver(ABC):
         """Delete every layer, snapshot and half-made directory but these; return a line for each thing removed."""
 
 
+@runtime_checkable
+class RenamesLayers(Protocol):
+    """A storage driver that can give a layer another name, so that it may be stored before it is known which layer it is."""
+
+    def rename_layer(self, chain_id: str, name: str, parent: str) -> None:
+        """Let the layer `chain_id`, which was added without a parent, be `name`, upon `parent` (a chain ID or ""). Quick, and atomic.
+
+        Where `name` is there already, that one stays and `chain_id` is forgotten. `NotFound` where there is no layer `chain_id`.
+        """
+        ...
+
+
 # --- volumes -------------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +257,7 @@ __all__ = [
     "LayerStream",
     "NetworkDriver",
     "ReconcilesNetworks",
+    "RenamesLayers",
     "RouteReply",
     "RouteRequest",
     "StorageDriver",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyke.drivers import NetworkDriver, ReconcilesNetworks, StorageDriver, VolumeDriver
+from pyke.drivers import NetworkDriver, ReconcilesNetworks, RenamesLayers, StorageDriver, VolumeDriver
 from pyke.registries import (
     ChecksCredentials,
     DeletesManifests,
@@ -45,7 +45,7 @@ class Family:
 FAMILIES = {
     family.name: family
     for family in (
-        Family("storage", "pyke_storage_drivers", "storage driver", (StorageDriver,), ("overlay", "erofs")),
+        Family("storage", "pyke_storage_drivers", "storage driver", (StorageDriver, RenamesLayers), ("overlay", "erofs")),
         Family("volume", "pyke_volume_drivers", "volume driver", (VolumeDriver,), ("local", "sshfs"), shelf="storage"),
         Family("network", "pyke_network_drivers", "network driver", (NetworkDriver, ReconcilesNetworks), ("none", "host", "bridge")),
         Family("registry", "pyke_registries", "registry client", REGISTRY, ("distribution", "dockerhub")),

@@ -37,6 +37,23 @@ def inside(rootfs: RootFilesystem, code: str) -> str:
     return done.stdout.strip()
 
 
+class Cut(Exception):
+    """What a stream says that cannot go on."""
+
+
+class Pieces:
+    """A layer that comes in small pieces, and ends with an error where there is one."""
+
+    def __init__(self, archive: bytes, size: int, error: Exception | None = None) -> None:
+        self._stream, self._size, self._error = io.BytesIO(archive), size, error
+
+    def read(self, size: int) -> bytes:
+        piece = self._stream.read(min(size, self._size))
+        if not piece and self._error is not None:
+            raise self._error
+        return piece
+
+
 class Stack:
     """Layers that a test puts one upon the other."""
 

@@ -26,32 +26,15 @@ import pytest
 
 from pyke.archive.tar import FIFO, HARD_LINK
 from pyke.codec import to_data
-from pyke.drivers import DriverHome, LayerRequest, StorageDriver
-from pyke.errors import BadArchive, PykeError
+from pyke.drivers import DriverHome, LayerRequest, RenamesLayers, StorageDriver
+from pyke.errors import BadArchive, NotFound, PykeError
 from pyke.testing.images import Node, character_device, digest, directory, executable, hard_link, layer, symbolic_link
-from pyke.testing.stacks import Stack, inside
+from pyke.testing.stacks import Cut, Pieces, Stack, inside
 
 
 def tree_of(path: Path) -> set[str]:
     """Every name below a directory."""
     return {str(each.relative_to(path)) for each in path.rglob("*")}
-
-
-class Cut(Exception):
-    """What a stream says that cannot go on."""
-
-
-class Pieces:
-    """A layer that comes in small pieces, and ends with an error where there is one."""
-
-    def __init__(self, archive: bytes, size: int, error: Exception | None = None) -> None:
-        self._stream, self._size, self._error = io.BytesIO(archive), size, error
-
-    def read(self, size: int) -> bytes:
-        piece = self._stream.read(min(size, self._size))
-        if not piece and self._error is not None:
-            raise self._error
-        return piece
 
 
 class StorageConformance:
@@ -152,6 +135,41 @@ class StorageConformance:
         with pytest.raises(PykeError):
             driver.remove_layer(name)
         assert tree_of(tmp_path) == before
+
+    # --- layers that get another name, where the driver can do that ---
+
+    @pytest.fixture
+    def renaming(self, driver: StorageDriver) -> RenamesLayers:
+        if not isinstance(driver, RenamesLayers):
+            pytest.skip("this driver does not rename layers")
+        return driver
+
+    def test_a_layer_that_got_its_name_later_is_a_layer_like_others(self, stack: Stack, renaming: RenamesLayers) -> None:
+        stack.add({"a": b"1"})
+        upper, unnamed = layer({"b": b"2"}), digest(b"nobody's")
+        stack.archives.append(upper)
+        stack.driver.add_layer(LayerRequest(unnamed), io.BytesIO(upper))
+        renaming.rename_layer(unnamed, stack.chain_ids[1], stack.chain_ids[0])
+        assert sorted(stack.driver.layers()) == sorted(stack.chain_ids) and not stack.driver.has_layer(unnamed)
+        assert inside(stack.prepare()[1], "print(sorted(os.listdir()))") == "['a', 'b']"
+        assert inside(stack.driver.layer_path(stack.chain_ids[1]), "print(sorted(os.listdir()))") == "['a', 'b']"
+
+    def test_a_name_that_is_taken_stays_with_its_layer(self, stack: Stack, renaming: RenamesLayers) -> None:
+        stack.add({"a": b"first"})
+        unnamed = digest(b"nobody's")
+        stack.driver.add_layer(LayerRequest(unnamed), io.BytesIO(layer({"a": b"second"})))
+        renaming.rename_layer(unnamed, stack.chain_ids[0], "")
+        assert list(stack.driver.layers()) == stack.chain_ids
+        assert inside(stack.prepare()[1], "print(open('a').read())") == "first"
+
+    def test_what_is_not_there_or_no_chain_id_is_not_renamed(self, stack: Stack, renaming: RenamesLayers) -> None:
+        stack.add({"a": b"1"})
+        with pytest.raises(NotFound):
+            renaming.rename_layer(digest(b"nobody"), digest(b"somebody"), "")
+        for name, parent in (("sha256:../../x", ""), (digest(b"x"), "sha256:../x")):
+            with pytest.raises(PykeError):
+                renaming.rename_layer(stack.chain_ids[0], name, parent)
+        assert list(stack.driver.layers()) == stack.chain_ids
 
     # --- content ---
 

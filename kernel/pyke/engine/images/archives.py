@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -19,7 +19,7 @@ from pyke.archive.source import Source
 from pyke.archive.tar import FILE, HARD_LINK, SYMBOLIC_LINK, TarReader
 from pyke.engine.images import legacy as image_legacy
 from pyke.engine.images import manifests as oci
-from pyke.engine.images.content import MAX_DOCUMENT, Reception
+from pyke.engine.images.content import MAX_DOCUMENT, Follower, Reception
 from pyke.engine.images.json_objects import as_list, as_object, as_text, as_texts, json_value
 from pyke.engine.images.references import Digest
 from pyke.errors import BadArchive
@@ -50,8 +50,8 @@ class Files:
         self._digests: dict[str, Digest] = {}
         self._links: dict[str, str] = {}
 
-    def receive(self, stream: BinaryIO, limits: ArchiveLimits) -> None:
-        """Read the whole archive."""
+    def receive(self, stream: BinaryIO, limits: ArchiveLimits, follow: Callable[[str, int], Follower | None]) -> None:
+        """Read the whole archive. `follow` is asked for each file, with its name and size, who wants to read it meanwhile."""
         limits = replace(limits, max_entries=min(limits.max_entries, MAX_FILES))
         reader = TarReader(Source(PlainReader(stream.read, limits).read), limits)
         for entry in reader:
@@ -59,7 +59,7 @@ class Files:
             if entry.extents is not None:
                 raise BadArchive(f"the archive of images has a sparse file: {name[:200]!r}")
             if entry.kind == FILE:
-                self._digests[name] = self._reception.write(reader.source.pieces(entry.size))
+                self._digests[name] = self._reception.write(reader.source.pieces(entry.size), follow(name, entry.size))
             elif entry.kind == SYMBOLIC_LINK:
                 self._links[name] = _normal(posixpath.join(posixpath.dirname(name), os.fsdecode(entry.link)))
             elif entry.kind == HARD_LINK:

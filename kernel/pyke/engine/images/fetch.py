@@ -66,7 +66,7 @@ def fetch(job: dict[str, Any], channel: Channel) -> int:
         if job["storage"] is None:
             check(job, incoming.read)
         else:
-            size = unpack(job, incoming.read)
+            size = int(unpack(job, incoming.read)["size"])
         incoming.sync()
     return size
 

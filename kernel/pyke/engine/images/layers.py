@@ -6,7 +6,7 @@ import collections
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,9 @@ class Wanted:
     chain_id: str
     parent: str  # chain ID
     blob: str  # path
+
+
+Take = Callable[[Wanted], int | None]
 
 
 class Layers:
@@ -71,14 +74,25 @@ class Layers:
         target = f"{type(instance).__module__}:{type(instance).__qualname__}"
         return {"driver": target, "home": to_data(instance.home), "layer": to_data(request)}
 
-    def add(self, wanted: Sequence[Wanted], driver: str) -> dict[str, int]:
+    def job(self, wanted: Wanted, driver: str) -> dict[str, Any]:
+        """What a worker process has to know to unpack a blob."""
+        storage = self.storage_job(wanted.chain_id, wanted.parent, driver)
+        limits = to_data(self._engine.settings.archives.limits())
+        return {"storage": storage, "blob": wanted.blob, "diff_id": wanted.diff_id, "limits": limits}
+
+    def place(self) -> contextlib.AbstractContextManager[object]:
+        """Wait until one of the layers that are being unpacked is done, where there are as many as there may be."""
+        return self._places
+
+    def add(self, wanted: Sequence[Wanted], driver: str, take: Take | None = None) -> dict[str, int]:
         """See to it that all of these are in the storage driver; returns their sizes in bytes by chain ID.
 
-        They may not be on the disk yet when it returns. The first error is raised when all have ended, and what they unpacked stays.
+        `take` may know of one that is unpacked already, and lets that be it. They may not be on the disk yet when it returns. The first
+        error is raised when all have ended, and what they unpacked stays.
         """
         jobs = collections.deque(sorted({each.chain_id: each for each in wanted}.values(), key=_blob_size, reverse=True))
-        effort = _Effort(self._engine, driver, jobs, self.known())
-        threads = [threading.Thread(target=effort.work, args=(self._places,), name="unpack") for _ in range(min(AT_ONCE, len(jobs)))]
+        effort = _Effort(self._engine, driver, jobs, self.known(), take)
+        threads = [threading.Thread(target=effort.work, name="unpack") for _ in range(min(AT_ONCE, len(jobs)))]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -113,42 +127,43 @@ class Layers:
 class _Effort:
     """The work of adding several layers, shared by a few threads that each have a process."""
 
-    def __init__(self, engine: Engine, driver: str, jobs: collections.deque[Wanted], known: dict[str, int]) -> None:
-        self.engine, self.driver, self.jobs, self.known = engine, driver, jobs, known
+    def __init__(self, engine: Engine, driver: str, jobs: collections.deque[Wanted], known: dict[str, int], take: Take | None) -> None:
+        self.engine, self.driver, self.jobs, self.known, self.take = engine, driver, jobs, known, take
         self.sizes: dict[str, int] = {}
         self.error: BaseException | None = None
 
-    def work(self, places: threading.BoundedSemaphore) -> None:
+    def work(self) -> None:
         try:
             while self.jobs and self.error is None:
                 with contextlib.suppress(IndexError):  # another thread took the last one
-                    self._do(self.jobs.popleft(), places)
+                    self._do(self.jobs.popleft())
         except BaseException as error:  # carried to the thread that waits
             self.error = self.error or error
 
-    def _do(self, wanted: Wanted, places: threading.BoundedSemaphore) -> None:
+    def _do(self, wanted: Wanted) -> None:
         with self.engine.locks.of("layer", wanted.chain_id):
             is_there = self.engine.plugins.call("storage", self.driver, "has_layer", wanted.chain_id)
             if is_there and wanted.chain_id in self.known:
                 self.sizes[wanted.chain_id] = self.known[wanted.chain_id]
                 return
-            with places:
-                self.sizes[wanted.chain_id] = self._unpack(wanted)
-
-    def _job(self, wanted: Wanted) -> dict[str, Any]:
-        storage = self.engine.images.layers.storage_job(wanted.chain_id, wanted.parent, self.driver)
-        limits = to_data(self.engine.settings.archives.limits())
-        return {"storage": storage, "blob": wanted.blob, "diff_id": wanted.diff_id, "limits": limits}
+            size = self.take(wanted) if self.take and wanted.chain_id not in self.known else None
+            self.sizes[wanted.chain_id] = self._unpack(wanted) if size is None else size
 
     def _unpack(self, wanted: Wanted) -> int:
         """Have one layer unpacked and return its size."""
-        job, seconds = self._job(wanted), SECONDS + SECONDS_PER_MIB * _blob_size(wanted) / 2**20
-        with self.engine.images.nursery.worker("unpack", modules_of(job), job) as worker:
+        layers = self.engine.images.layers
+        job, seconds = layers.job(wanted, self.driver), seconds_for(_blob_size(wanted))
+        with layers.place(), self.engine.images.nursery.worker("unpack", modules_of(job), job) as worker:
             try:
                 return int(worker.answer(f"the storage driver {self.driver!r}", seconds)["size"])
             except TimeoutError:
                 message = f"the storage driver {self.driver!r} did not unpack {wanted.diff_id} within {seconds:.0f} s"
                 raise PluginTimeout(message) from None
+
+
+def seconds_for(size: int) -> float:
+    """What the unpacking of a blob of so many bytes may take."""
+    return SECONDS + SECONDS_PER_MIB * size / 2**20
 
 
 def modules_of(job: dict[str, Any]) -> list[str]:

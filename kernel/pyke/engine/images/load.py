@@ -1,12 +1,13 @@
 """`load`: the images of an archive become the engine's. Told in the order in which it happens.
 
-The archive is received into blobs, each image's configuration is read, its layers are unpacked, and only then its blobs, its record and
-its names appear, in this order and under one lock. A crash before the record leaves blobs and layers that nobody needs, which
-`Images.recover` deletes.
+The archive is received into blobs, and what looks like a layer is unpacked meanwhile (ahead.py); each image's configuration is read, its
+layers get their names, or are unpacked now, and only then its blobs, its record and its names appear, in this order and under one lock.
+A crash before the record leaves blobs and layers that nobody needs, which `Images.recover` deletes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from pyke.archive.decompress import compression_of
 from pyke.engine.images import config as image_config
 from pyke.engine.images import manifests as oci
+from pyke.engine.images.ahead import Ahead
 from pyke.engine.images.archives import Files, Parcel, parcels
 from pyke.engine.images.content import MAX_DOCUMENT, Reception
-from pyke.engine.images.layers import Wanted
+from pyke.engine.images.layers import Take, Wanted
 from pyke.engine.images.references import Digest, Reference, parse_tagged
 from pyke.errors import BadArchive
 from pyke.model import Image
@@ -28,23 +30,35 @@ if TYPE_CHECKING:
 
 def load(engine: Engine, stream: BinaryIO) -> Iterator[str]:
     """Load all images of the archive; a line for each, as Docker prints."""
-    with engine.images.content.receiving() as reception:
+    with engine.images.content.receiving() as reception, contextlib.closing(Ahead(engine, engine.images.storage_driver)) as ahead:
         files = Files(reception)
-        files.receive(stream, engine.settings.archives.limits())
+        files.receive(stream, engine.settings.archives.limits(), ahead.guess)
         for parcel in parcels(files):
             names = [parse_tagged(name) for name in parcel.names]
-            image = store(engine, reception, parcel, names, source="load")
+            image = store(engine, reception, parcel, names, source="load", take=ahead.take)
             yield from _lines(engine, image, names)
 
 
-def store(engine: Engine, reception: Reception, parcel: Parcel, names: Sequence[Reference], *, source: str, parent: str = "") -> Image:
-    """Make one received image the engine's own, under these names; `parent` is the ID of the image that it was made from here."""
+def store(
+    engine: Engine,
+    reception: Reception,
+    parcel: Parcel,
+    names: Sequence[Reference],
+    *,
+    source: str,
+    parent: str = "",
+    take: Take | None = None,
+) -> Image:
+    """Make one received image the engine's own, under these names; `parent` is the ID of the image that it was made from here.
+
+    `take` may have its layers ready.
+    """
     image = replace(_described(reception, parcel), parent=parent)
     driver = engine.images.storage_driver
     chain_ids = [layer.chain_id for layer in image.layers]
     try:
         with engine.state.intent(f"image.{source}", image.id), engine.images.layers.pinned(chain_ids):
-            sizes = engine.images.layers.add(_wanted(reception, image), driver)
+            sizes = engine.images.layers.add(_wanted(reception, image), driver, take)
             layers = tuple(replace(layer, size=sizes[layer.chain_id]) for layer in image.layers)
             image = replace(image, layers=layers, size=sum(layer.size for layer in layers))
             return engine.images.adopt(image, reception, names, source=source)

@@ -89,8 +89,17 @@ class OverlayDriver(StorageDriver):
     def layers(self) -> Sequence[str]:
         return [f"sha256:{name}" for name in _names(self._layers)]
 
+    def rename_layer(self, chain_id: str, name: str, parent: str) -> None:
+        place, target = self._existing(chain_id), self._layer(name)
+        if parent:
+            self._layer(parent)
+        _write(os.path.join(place, "parent"), parent)
+        _rename_unless_there(place, target)
+        self._trash.take(place)
+
     def remove_layer(self, chain_id: str) -> None:
         self._trash.take(self._layer(chain_id))
+        self._trash.empty()  # of what a worker has thrown away, too, which does not live long enough for that
 
     def layer_path(self, chain_id: str) -> RootFilesystem:
         stack: list[str] = []

@@ -65,6 +65,7 @@ class Rooms:
         self.asked.append((operation, object))
 
     def close(self) -> None:
+        self.images.close()
         self.plugins.close()
         self.state.close()
 

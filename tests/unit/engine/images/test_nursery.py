@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -20,7 +21,7 @@ from pyke.engine.images.nursery import Nursery
 from pyke.errors import BadArchive, PluginFailed, PykeError
 from pyke.testing.images import layer
 
-DRIVER = "tests.unit.engine.images.stores"
+DRIVER = "stores"  # the file beside this one
 LAYER = layer({"a": b"x" * 1000})
 
 
@@ -29,6 +30,11 @@ def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent)
 
 
 @pytest.fixture
@@ -49,7 +55,13 @@ def blob(tmp_path: Path) -> Path:
 def children() -> list[str]:
     """The nurseries of this process."""
     listed = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
-    return [pid for pid in listed if b"pyke.engine.images.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in listed if b"pyke.engine.images.worker" in command(pid)]
+
+
+def command(pid: str) -> bytes:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def job(blob: Path, kind: str = "Counting") -> dict[str, Any]:
