@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import calendar
 import json
-import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
+from pyke.engine.containers.log_files import LogFiles
 from pyke.errors import PykeError
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
     from pyke.model import Container
 
-BLOCK = 256 * 1024  # bytes read at once
-LONGEST_RECORD = 1024 * 1024  # bytes; 16 KiB of control characters are six times as long, and labels may come with it
 SHORTEST_POLL, LONGEST_POLL = 0.005, 0.1  # seconds between looks for more; they grow while nothing comes
 
 
@@ -75,32 +73,37 @@ class LogStream:
         self._closed.set()
 
     def _lines(self) -> Iterator[list[bytes]]:
-        file = _first_file(self._path, self._tail)
-        pending = b""
-        while not self._closed.is_set():
-            # Asked first: what was printed before the end is in the file when the end is known.
-            goes_on = self._is_running is not None and self._is_running() and not (self._until and time.time_ns() > self._until)
-            while file and (data := file.read(BLOCK)):
-                *lines, pending = (pending + data).split(b"\n")
-                yield lines
-                if len(pending) > LONGEST_RECORD:
-                    pending = b""
-                if self._closed.is_set():
+        files = LogFiles(self._path, self._tail)
+        try:
+            while not self._closed.is_set():
+                # Asked first: what was printed before the end is in the files when the end is known.
+                goes_on = self._is_running is not None and self._is_running() and not (self._until and time.time_ns() > self._until)
+                self._look(files)
+                is_complete = files.is_followed  # asked before it is read: a file has its end before the next one begins
+                while not self._closed.is_set() and (lines := files.lines()) is not None:
+                    yield lines
+                    self._look(files)  # or the next ones might be gone when this one has been read
+                if is_complete:
+                    files.advance()
+                elif not goes_on:
                     return
-            newer = _newer_file(self._path, file)
-            if newer is not None:
-                file, pending = newer, b""
-            elif not goes_on:
-                return
-            else:
-                self._wait(file)
+                else:
+                    self._wait(files)
+                if missed := files.missed:
+                    files.missed = 0
+                    yield [_gap(missed)]
+        finally:
+            files.close()
 
-    def _wait(self, file: BinaryIO | None) -> None:
-        """Until the file has grown, or is not the log any more, or nothing has happened for a while."""
+    def _look(self, files: LogFiles) -> None:
+        """A reader that does not follow wants what was there when it came."""
+        if self._is_running is not None:
+            files.look()
+
+    def _wait(self, files: LogFiles) -> None:
+        """Until the log has grown, or nothing has happened for a while."""
         pause = SHORTEST_POLL
-        while pause <= LONGEST_POLL and not self._closed.wait(pause):
-            if file is None or os.fstat(file.fileno()).st_size != file.tell():
-                return
+        while pause <= LONGEST_POLL and not self._closed.wait(pause) and not files.has_grown:
             pause *= 1.5
 
 
@@ -156,89 +159,19 @@ def of_container(
     )
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _first_file(path: str, tail: int | None) -> BinaryIO | None:
-    """The file that the wanted records begin in, at their beginning."""
-    files = _files(path)
-    if tail is None:
-        return _open(files[0]) if files else None
-    missing = tail
-    for name in reversed(files):
-        file = _open(name)
-        if file is None:
-            continue
-        missing -= _seek_back(file, missing)
-        if missing <= 0:
-            return file
-    return _open(files[0]) if files else None
-
-
-def _files(path: str) -> list[str]:
-    """The files of a log, oldest first."""
-    names = [path]
-    while os.path.exists(older := f"{path}.{len(names)}"):
-        names.append(older)
-    return [name for name in reversed(names) if os.path.exists(name)]
-
-
-def _open(name: str) -> BinaryIO | None:
-    try:
-        return open(name, "rb", buffering=0)
-    except FileNotFoundError:  # rotated away in this moment
-        return None
-
-
-def _seek_back(file: BinaryIO, count: int) -> int:
-    """Go back by `count` lines from the end, or to the beginning; how many lines that were. Reads no more than it has to."""
-    end = position = file.seek(0, os.SEEK_END)
-    if not count or not end:
-        return 0
-    found = 0
-    while position:
-        size = min(BLOCK, position)
-        position = file.seek(position - size)
-        block = file.read(size)
-        newline = size - 1 if position + size == end else size  # the last byte ends a line, and begins none
-        while (newline := block.rfind(b"\n", 0, newline)) >= 0:
-            found += 1
-            if found == count:
-                file.seek(position + newline + 1)
-                return found
-    file.seek(0)
-    return found + 1
-
-
-def _newer_file(path: str, file: BinaryIO | None) -> BinaryIO | None:
-    """The file that follows `file`; None where that is the newest. Also the file itself from its beginning, if it was truncated."""
-    names = _files(path)
-    if file is None:
-        return _open(names[0]) if names else None
-    status = os.fstat(file.fileno())
-    if status.st_size < file.tell():
-        file.seek(0)
-        return file
-    known = [number for number, name in enumerate(names) if _inode(name) == (status.st_dev, status.st_ino)]
-    if known and known[0] == len(names) - 1:
-        return None
-    # One that is not there any more was rotated out: what follows is the oldest that is left.
-    return _open(names[known[0] + 1 if known else 0]) if names else None
-
-
-def _inode(name: str) -> tuple[int, int]:
-    try:
-        status = os.stat(name)
-    except FileNotFoundError:
-        return 0, 0
-    return status.st_dev, status.st_ino
-
-
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
 PLAIN = re.compile(rb'\{"log":"([^\\"]*)(\\n)?","stream":"(stdout|stderr)","time":"([^"]+)"\}')
 STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
+
+
+def _gap(count: int) -> bytes:
+    """What a reader is told in place of what it did not come to read in time."""
+    text = f"pyke: {count} files of this log were rotated away before they could be read\n"
+    now = time.time_ns()
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
+    return json.dumps({"log": text, "stream": "stderr", "time": f"{moment}.{now % 1_000_000_000:09d}Z"}).encode()
 
 
 class _Parser:

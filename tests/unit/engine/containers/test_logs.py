@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyke.engine.containers import logs
+from pyke.engine.containers import log_files, logs
 from pyke.runtime.logfile import LogFile, timestamp
 
 
@@ -54,7 +54,7 @@ def test_a_log_that_is_missing_is_empty(tmp_path) -> None:
 def test_tail_reaches_over_blocks_and_rotated_files(tmp_path, tail: int) -> None:
     path = str(tmp_path / "log")
     lines = [f"line {number:05d}\n" for number in range(20_000)]
-    log = LogFile(path, max_size=2 * logs.BLOCK, max_files=20)
+    log = LogFile(path, max_size=2 * log_files.BLOCK, max_files=20)
     log.write("stdout", "".join(lines).encode())
     log.close()
     assert os.path.exists(f"{path}.2")
@@ -89,7 +89,7 @@ def test_broken_records_are_skipped(tmp_path_factory, before: list[bytes], betwe
 
 def test_a_record_without_an_end_takes_no_memory(tmp_path) -> None:
     path = tmp_path / "log"
-    path.write_bytes(b"x" * (3 * logs.LONGEST_RECORD) + b"\n" + GOOD)
+    path.write_bytes(b"x" * (3 * log_files.LONGEST_RECORD) + b"\n" + GOOD)
     assert texts(logs.read(str(path))) == ["good\n"]
 
 
@@ -118,6 +118,80 @@ def test_follows_over_rotation_until_the_end(tmp_path) -> None:
     writer = Writer(path, 3000, max_size=20_000, max_files=20)
     assert texts(logs.read(path, is_running=writer.is_running)) == writer.lines
     assert os.path.exists(f"{path}.5")
+
+
+class Sized:
+    """A log whose files have room for three blocks of a reader, written in steps of such a file and a half."""
+
+    def __init__(self, path: str, max_files: int) -> None:
+        self.log = LogFile(path, max_size=3 * log_files.BLOCK, max_files=max_files)
+        self.lines: list[str] = []
+
+    def write(self, files: float) -> None:
+        for _ in range(int(files * 3 * log_files.BLOCK / 1080)):
+            self.lines.append(f"{len(self.lines):<999}\n")
+            self.log.write("stdout", self.lines[-1].encode())
+
+
+def test_a_reader_that_lags_behind_loses_nothing_of_what_it_has_come_by(tmp_path) -> None:
+    """Each time that it has read a third of a file, half of one is written, and the log keeps no more than three files."""
+    path = str(tmp_path / "log")
+    log = Sized(path, max_files=3)
+    log.write(1.5)
+    seen: list[str] = []
+    steps = [0.5] * 24
+    for batch in logs.read(path, is_running=lambda: bool(steps)).batches():
+        seen += [record.data.decode() for record in batch]
+        if steps:
+            log.write(steps.pop())
+    assert seen == log.lines
+    first_left = json.loads(open(f"{path}.2").readline())["log"]
+    assert log.lines.index(first_left) > len(log.lines) / 2
+
+
+def test_a_reader_that_is_too_slow_does_not_keep_the_disk_full(tmp_path) -> None:
+    path = str(tmp_path / "log")
+    log = Sized(path, max_files=2)
+    files = log_files.LogFiles(path, ahead=3)
+    for _ in range(20):
+        log.write(0.5)
+        files.look()
+    assert files.missed >= 3
+    held = 1
+    while files.is_followed:
+        files.advance()
+        held += 1
+    assert held == 1 + 3 + 2, "one that is being read, three that are gone, and two that are still there"
+    assert files.current is not None and os.path.samestat(os.fstat(files.current.fileno()), os.stat(path))
+    files.close()
+
+
+def test_a_name_that_is_missing_in_the_middle_of_a_rotation_ends_nothing(tmp_path) -> None:
+    path = str(tmp_path / "log")
+    log = Sized(path, max_files=5)
+    log.write(3.5)
+    os.rename(f"{path}.1", f"{path}.hidden")
+    files = log_files.LogFiles(path)
+    os.rename(f"{path}.hidden", f"{path}.1")
+    kept = 0
+    while files.current is not None:
+        kept += sum(len(lines) for lines in iter(files.lines, None))
+        files.advance()
+    assert kept > len(log.lines) / 2
+    files.close()
+
+
+def test_follows_a_writer_that_rotates_as_fast_as_it_can(tmp_path) -> None:
+    path = str(tmp_path / "log")
+    log = Sized(path, max_files=100)
+
+    def write() -> None:
+        for _ in range(40):
+            log.write(1)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert texts(logs.read(path, is_running=thread.is_alive)) == log.lines
 
 
 def test_follows_a_single_file_that_starts_afresh(tmp_path) -> None:
@@ -175,7 +249,7 @@ def test_what_is_read_together_comes_together(tmp_path) -> None:
     log.close()
     batches = list(logs.read(path).batches())
     assert [record.data for batch in batches for record in batch] == [b"line %d\n" % number for number in range(10_000)]
-    assert len(batches) <= os.path.getsize(path) // logs.BLOCK + 1
+    assert len(batches) <= os.path.getsize(path) // log_files.BLOCK + 1
 
 
 def test_plain_and_escaped_records_are_read_alike(tmp_path) -> None:
