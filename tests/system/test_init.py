@@ -28,6 +28,8 @@ def text(directory: Path, script: str, **options: object) -> str:
     return outcome.stdout.decode()
 
 
+INODES = ",inode64"  # what Debian's kernel says of every tmpfs, and others do not
+
 DOCKERS_MOUNTS = """\
 proc /proc proc rw,nosuid,nodev,noexec,relatime
 tmpfs /dev tmpfs rw,nosuid,size=65536k,mode=755
@@ -42,7 +44,8 @@ proc /proc/sys proc ro,nosuid,nodev,noexec,relatime"""
 
 def test_the_mounts_are_dockers_in_dockers_order(tmp_path: Path) -> None:
     (tmp_path / "hosts").write_text("127.0.0.1 localhost\n")
-    lines = [line.rsplit(" ", 2)[0] for line in text(tmp_path, "cat /proc/mounts", files={"/etc/hosts": f"{tmp_path}/hosts"}).splitlines()]
+    mounted = text(tmp_path, "cat /proc/mounts", files={"/etc/hosts": f"{tmp_path}/hosts"}).replace(INODES, "")
+    lines = [line.rsplit(" ", 2)[0] for line in mounted.splitlines()]
     assert lines[0].startswith("overlay / overlay rw,")
     assert "\n".join(lines[1:5]) == DOCKERS_MOUNTS
     assert "mqueue /dev/mqueue mqueue rw,nosuid,nodev,noexec,relatime" in lines
@@ -202,7 +205,8 @@ def test_binds_and_tmpfs(tmp_path: Path) -> None:
         Mount("tmpfs", "/t", options={"tmpfs-size": "1048576"}),
     )
     outcome = run(tmp_path, "sh", "-c", "cat /data/file; echo changed >> /one; grep ' /t ' /proc/mounts; touch /data/x", mounts=mounts)
-    assert outcome.stdout.decode().splitlines() == ["of the host", "tmpfs /t tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k 0 0"]
+    lines = outcome.stdout.decode().replace(INODES, "").splitlines()
+    assert lines == ["of the host", "tmpfs /t tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k 0 0"]
     assert b"Read-only file system" in outcome.stderr
     assert (tmp_path / "data" / "file").read_text() == "of the host\nchanged\n"
 
@@ -330,6 +334,8 @@ def test_an_older_kernel_gets_all_layers_in_one_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["mount_by_layers", "mount_by_page"])
 def test_a_root_that_is_never_synced_can_be_mounted_again(tmp_path: Path, way: str) -> None:
     """The kernel refuses a second mount of a `volatile` overlay as long as its mark is there."""
+    if way == "mount_by_layers" and kernel_version() < (6, 7):
+        pytest.skip("this kernel takes the layers in one page alone")
     for name in ("lower", "upper", "work", "stand"):
         (tmp_path / name).mkdir()
     paths: dict[str, object] = {"lower": [f"{tmp_path}/lower"], "upper": f"{tmp_path}/upper", "work": f"{tmp_path}/work"}
@@ -342,6 +348,10 @@ def test_a_root_that_is_never_synced_can_be_mounted_again(tmp_path: Path, way: s
     assert in_mount_namespace(lambda: mounted(["volatile"])) == 1
     assert in_mount_namespace(lambda: mounted(["volatile"])) == 1
     assert in_mount_namespace(lambda: mounted([])) == 0
+
+
+def kernel_version() -> tuple[int, ...]:
+    return tuple(int(number) for number in os.uname().release.split("-")[0].split(".")[:2])
 
 
 def in_mount_namespace(work: Callable[[], int]) -> int:

@@ -56,8 +56,9 @@ def actions(engine: TestEngine, name: str, *wanted: str) -> list[str]:
 
 
 def test_a_check_is_told_by_ps_inspect_filters_and_events(shared: TestEngine) -> None:
+    checked(shared, "new", "true", "--health-interval", "1h")
+    assert status(shared, "new").endswith("(health: starting)")
     checked(shared, "hh", "echo looked; test -f /tmp/ok")
-    assert status(shared, "hh").endswith("(health: starting)")
     until(lambda: status(shared, "hh").endswith("(unhealthy)"), "two probes have failed")
     health = json.loads(shared.ok("inspect", "-f", "{{json .State.Health}}", "hh"))
     assert health["FailingStreak"] >= 2

@@ -1,6 +1,6 @@
 """A container's root file system: told by a storage driver (`RootFilesystem`), mounted here, and made the root of everything.
 
-`kind` overlay is assembled with the new mount API, a layer at a time (`lowerdir+`, Linux 6.5), which knows no limit on their names but
+`kind` overlay is assembled with the new mount API, a layer at a time (`lowerdir+`, Linux 6.7), which knows no limit on their names but
 256 bytes for each; an older kernel gets all of them in the one page of mount(2), by names of one to three digits.
 """
 
@@ -97,7 +97,7 @@ class OverlayRootOperation(RootOperation):
         return self.mount_by_page()
 
     def mount_by_layers(self) -> int:
-        """Mount with fsconfig(2), one layer after the other; EINVAL from a kernel before 6.5."""
+        """Mount with fsconfig(2), one layer after the other; EINVAL from a kernel before 6.7."""
         context = linux.fsopen("overlay")
         try:
             linux.fsconfig(context, linux.FSCONFIG_SET_STRING, "source", "overlay")
