@@ -98,8 +98,12 @@ class OverlayDriver(StorageDriver):
         self._trash.take(place)
 
     def remove_layer(self, chain_id: str) -> None:
-        self._trash.take(self._layer(chain_id))
-        self._trash.empty()  # of what a worker has thrown away, too, which does not live long enough for that
+        place = self._layer(chain_id)
+        self._trash.take(place)
+        for name in _names(self._staging):
+            if name.startswith(f"{os.path.basename(place)}."):  # of a process that was killed while it added the layer
+                self._trash.take(os.path.join(self._staging, name))
+        self._trash.empty()  # of what such a process has thrown away, too, which did not live long enough for that
 
     def layer_path(self, chain_id: str) -> RootFilesystem:
         stack: list[str] = []

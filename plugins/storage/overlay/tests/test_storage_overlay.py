@@ -49,6 +49,16 @@ class TestOverlay(StorageConformance):
         assert driver.reconcile([], []) == ["removed half-made half.1"]
         eventually(lambda: not os.listdir(os.path.join(home.directory, "trash")))
 
+    def test_removing_a_layer_removes_what_a_killed_process_left_of_it(self, stack: Stack, home: DriverHome) -> None:
+        stack.add({"a": b"1"})
+        stack.add({"b": b"1"})
+        first, second = (chain_id.removeprefix("sha256:") for chain_id in stack.chain_ids)
+        for left in (f"staging/{first}.1/diff", f"staging/{second}.2/diff", "trash/old.3/upper"):
+            os.makedirs(os.path.join(home.directory, left))
+        stack.driver.remove_layer(stack.chain_ids[0])
+        assert os.listdir(os.path.join(home.directory, "staging")) == [f"{second}.2"]
+        eventually(lambda: not os.listdir(os.path.join(home.directory, "trash")))
+
     def test_preparing_takes_less_than_a_few_milliseconds(self, stack: Stack) -> None:
         for number in range(5):
             stack.add({"d": directory(), f"d/{number}": b""})
