@@ -70,6 +70,28 @@ def test_an_engine_holds_nothing_of_the_shell_that_started_it(engine: TestEngine
     }
 
 
+def test_containers_ignore_no_signal_because_the_shell_did(engine: TestEngine) -> None:
+    """A command in the background of a script ignores SIGINT and SIGQUIT, one of nohup SIGHUP, and all that it starts inherits it."""
+    ignoring = ["sh", "-c", 'trap "" HUP INT QUIT USR1 TSTP WINCH; exec "$@"', "sh"]
+    subprocess.run([*ignoring, *engine.argv("ps")], check=True, timeout=60, stdout=subprocess.DEVNULL)
+    engine.load_busybox()
+    engine.ok("run", "--name", "house", "-d", "busybox", "sleep", "1000")
+    ignored = next(line for line in Path(f"/proc/{engine.spawner_pid()}/status").read_text().splitlines() if line.startswith("SigIgn"))
+    assert int(ignored.split()[1], 16) & 1 << signal.SIGQUIT - 1, "the spawner itself was not started by such a shell"
+    show = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
+    internal = 3 << 31  # glibc's posix_spawn(3) ignores the two signals that it keeps for itself, 32 and 33
+
+    def kept(lines: str) -> set[int]:
+        return {int(line.split()[1], 16) & ~internal for line in lines.splitlines()}
+
+    assert kept(engine.ok("exec", "house", *show)) == {0}
+    for options in ([], ["--init"], ["-d"]):
+        name = f"show{len(''.join(options))}"
+        engine.ok("run", "--name", name, *options, "busybox", *show)
+        engine.ok("wait", name)
+        assert kept(engine.ok("logs", name)) == {0}, options
+
+
 def test_roots_may_have_long_names(tmp_path: Path) -> None:
     with TestEngine(tmp_path / ("long" * 40)) as engine:
         assert answers(launch.connect_or_start(engine.layout))

@@ -130,6 +130,24 @@ def test_exec_has_a_terminal_of_its_own(house: House) -> None:
     house.ended("a")
 
 
+def test_exec_that_is_given_up_says_so_on_stderr(house: House) -> None:
+    target = house.bundle("a", "sleep 1000")
+    container = house.start(target)
+    client = Terminal(framed=True)
+    bundle = house.exec_bundle(target, container.state()["pid"], "e", "echo ran")
+    monitor = house.monitors.launch(bundle, (client.request,))
+    monitor.wait_ready()
+    monitor.close()  # as when the engine is killed
+    seen = client.read_all()
+    words = seen[8:]
+    assert seen[:8] == bytes((2, 0, 0, 0)) + len(words).to_bytes(4, "big")
+    assert words.startswith(b"pyke: the command was not run: ") and b"\r\n  hint: pyke ps -a -f id=a\r\n" in words
+    record = read_exit_record(bundle["exit_record"])
+    assert record is not None and record.code == 125
+    container.signal(signal.SIGKILL)
+    house.ended("a")
+
+
 def test_exec_of_a_command_that_is_missing(house: House) -> None:
     target = house.bundle("a", "sleep 1000")
     container = house.start(target)

@@ -278,7 +278,7 @@ class Monitor:
 
     def abort(self) -> None:
         """It is not to start; what was begun ends."""
-        self.failure = self.failure or {"message": "the start was given up", "hint": "", "exit_status": 125}
+        self.failure = self.failure or endings.given_up(self.directory if self.is_exec else "")
         self._withhold()
         if self.is_alive:
             os.kill(self.pid, signal.SIGKILL)
@@ -348,7 +348,7 @@ class Monitor:
 
     def _dismiss_exec(self) -> None:
         """An exec's client asks for the exit code when its streams end: the engine has been told by then. One that failed reads why."""
-        self.streams.dismiss(f"{self.failure['message']}\r\n".encode() if self.failure else b"")
+        self.streams.dismiss(*endings.last_words(self.failure))
 
     def _end_leftovers(self) -> None:
         """With the host's PID namespace, children outlive the first process. An exec's cgroup is the container's, and lives on."""

@@ -29,8 +29,10 @@ LIMITS = {
 }
 
 
-#: What this process, or one that it was forked from, may ignore.
-INHERITED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGTTOU)
+#: What this process ignores, and all that are forked from it: of Python's own accord (SIGPIPE, SIGXFSZ), or because the shell that started
+#: the first command did so (a command in the background ignores SIGINT and SIGQUIT). Looked up once, for all containers; and SIGCHLD,
+#: which a spawner ignores later.
+IGNORED = [signal.SIGCHLD, *(number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN)]
 
 
 class Process:
@@ -177,8 +179,8 @@ def _restrict(process: Process) -> int:
 
 
 def _reset_signals() -> None:
-    """Undo what Python ignores (SIGPIPE, SIGXFSZ) or a parent blocked: a program inherits both over exec."""
-    for number in INHERITED_SIGNALS:
+    """Undo what is ignored or blocked here: a program inherits both over exec."""
+    for number in IGNORED:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

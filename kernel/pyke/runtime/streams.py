@@ -310,11 +310,11 @@ class Streams:
         if self._log:
             self._log.close()
 
-    def dismiss(self, last_words: bytes = b"") -> None:
-        """Nothing more is typed or shown but `last_words`. Clients stay until they have read what is pending."""
+    def dismiss(self, last_words: bytes = b"", number: int = 1) -> None:
+        """Nothing more is typed or shown but `last_words`, on output `number`. Clients stay until they have read what is pending."""
         for client in list(self._clients):
             if last_words:
-                self._tend(client, lambda client: client.send(1, last_words))
+                self._tend(client, lambda client: client.send(number, last_words))
             if client in self._clients:
                 self._finish(client)
 
