@@ -43,7 +43,7 @@ def own_layer(size: int = 3_000_000) -> bytes:
 def members(layers: list[bytes], reference: str) -> dict[str, bytes]:
     """What `docker save` of Docker 20.10 puts into its archive, in its order."""
     text = configuration(layers)
-    names = [f"{'%064x' % number}/layer.tar" for number in range(len(layers))]
+    names = [f"{number:064x}/layer.tar" for number in range(len(layers))]
     manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": names}]
     return {**dict(zip(names, layers, strict=True)), "config.json": text, "manifest.json": json.dumps(manifest).encode()}
 

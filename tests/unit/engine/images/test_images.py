@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -10,6 +11,7 @@ import lzma
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -441,6 +443,43 @@ def test_skopeo_reads_the_layout_and_both_sides_of_what_is_saved(rooms: Rooms, t
         assert json.loads(done.stdout)["rootfs"]["diff_ids"] == [digest(ONE), digest(TWO)]
     subprocess.run(["skopeo", "copy", "-q", f"oci-archive:{tmp_path}/saved.tar", f"docker-archive:{tmp_path}/copy.tar:c:1"], check=True)
     assert rooms.load((tmp_path / "copy.tar").read_bytes()) == ["Loaded image: c:1"]
+
+
+# --- storage drivers that cannot rename a layer ------------------------------------------------------------------------
+
+BARE = """
+from pyke.api import Driver, PykeError, hookimpl
+from pyke_storage_overlay.driver import OverlayDriver
+
+@hookimpl
+def pyke_storage_drivers():
+    yield Driver("bare", "pyke_storage_bare:BareDriver", rank=100)
+
+class BareDriver(OverlayDriver):
+"""
+
+
+@pytest.mark.parametrize(
+    "renaming",
+    [
+        "rename_layer = None",
+        "def rename_layer(self, chain_id, name, parent): raise PykeError('not today')",
+        "def rename_layer(self, chain_id, name, parent): 1 // 0",
+    ],
+)
+def test_layers_are_unpacked_anew_where_they_cannot_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renaming: str) -> None:
+    (tmp_path / "site" / "pyke_storage_bare-1.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    (tmp_path / "site" / "pyke_storage_bare.py").write_text(f"{BARE}    {renaming}\n")
+    metadata = tmp_path / "site" / "pyke_storage_bare-1.dist-info"
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pyke-storage-bare\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[pyke]\nstorage-bare = pyke_storage_bare\n")
+    with contextlib.closing(Rooms(tmp_path / "root")) as rooms:
+        assert rooms.images.storage_driver == "bare"
+        assert rooms.load(docker_archive(["a"], [ONE, TWO])) == ["Loaded image: a:latest"]
+        wanted = {layer.chain_id for layer in rooms.images.get("a").layers}
+        assert set(rooms.plugins.call("storage", "bare", "layers")) == wanted
+    sys.modules.pop("pyke_storage_bare", None)
 
 
 # --- after a crash -----------------------------------------------------------------------------------------------------
