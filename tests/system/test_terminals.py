@@ -13,43 +13,16 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from pyke.testing import keyboard
 from pyke.testing.engine import TestEngine
-
-ROWS, COLUMNS = 24, 80
-PROMPT = r"/ # \x1b\[6n"  # busybox asks where the cursor is, and goes on without an answer
-REDRAWN = r"/ # \x1b\[J"
-DETACH = "\x10\x11"
+from pyke.testing.keyboard import COLUMNS, DETACH, PROMPT, REDRAWN, ROWS
 
 
-class Keyboard:
+class Keyboard(keyboard.Keyboard):
     """A terminal with `pyke ARGUMENTS` in it."""
 
     def __init__(self, engine: TestEngine, *arguments: str, size: tuple[int, int] = (ROWS, COLUMNS)) -> None:
-        program, *words = engine.argv(*arguments)
-        self.child = pexpect.spawn(program, words, dimensions=size, timeout=15, env={**engine.environment, "TERM": "xterm"})
-        self.child.delaybeforesend = None
-
-    def sees(self, pattern: str) -> str:
-        """Wait until the screen shows `pattern`, and return what came before it."""
-        self.child.expect(pattern)
-        return str(self.child.before.decode())
-
-    def types(self, text: str) -> None:
-        self.child.send(text)
-
-    def runs(self, line: str) -> str:
-        """Type a command at a shell's prompt and return what it printed."""
-        self.types(line + "\r")
-        return self.sees(PROMPT).partition("\r\n")[2].replace("\x1b[6n", "").strip()
-
-    def ends(self) -> int:
-        """Wait for the command's end; its exit status, as a shell says it."""
-        self.child.expect(pexpect.EOF)
-        self.child.close()
-        return 128 + self.child.signalstatus if self.child.signalstatus else int(self.child.exitstatus)
-
-    def is_raw(self) -> bool:
-        return not termios.tcgetattr(self.child.child_fd)[3] & (termios.ECHO | termios.ICANON)
+        super().__init__(engine.argv(*arguments), engine.environment, size)
 
 
 @pytest.fixture
@@ -65,8 +38,7 @@ def test_a_session_at_a_shell(shell: Keyboard) -> None:
     assert shell.runs("tty") == "/dev/pts/0"
     assert shell.is_raw()
     shell.child.setwinsize(44, 111)
-    time.sleep(0.3)
-    assert shell.runs("stty size") == "44 111"
+    shell.runs_until("stty size", "44 111")
     shell.types("exit 3\r")
     assert shell.ends() == 3
 
@@ -163,8 +135,7 @@ def test_exec_has_a_terminal_of_its_own(shared: TestEngine) -> None:
     keyboard.sees(PROMPT)
     assert keyboard.runs("stty size; echo $PLACE") == "21 61\r\nattic"
     keyboard.child.setwinsize(22, 62)
-    time.sleep(0.3)
-    assert keyboard.runs("stty size") == "22 62"
+    keyboard.runs_until("stty size", "22 62")
     keyboard.types("exit 8\r")
     assert keyboard.ends() == 8
     left = Keyboard(shared, "exec", "-it", "--detach-keys", "ctrl-b", "house", "sh")
