@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pyke.errors import Conflict, InvalidRequest, PykeError
@@ -19,6 +20,7 @@ RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 RECORDS = "application/vnd.pyke.records"  # frames, each of which begins with its record's time: 20 digits of nanoseconds
 NAMES_MULTIPLEXED = Version(1, 42)
+FRAME_HEAD = struct.Struct(">BxxxL").pack  # the stream, three zeros, the length
 STREAM_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 
@@ -125,6 +127,9 @@ def _pieces(batches: Iterable[Sequence[LogRecord]], framed: bool, marked: bool, 
 
     A long line comes in several records: only its first carries what stands before a line.
     """
+    if not (marked or with_time or with_details):
+        yield from map(_framed if framed else _unframed, batches)
+        return
     is_in_line = {"stdout": False, "stderr": False}
     for batch in batches:
         shown = []
@@ -134,6 +139,14 @@ def _pieces(batches: Iterable[Sequence[LogRecord]], framed: bool, marked: bool, 
             data = b"%020d%s%s" % (record.time, head, record.data) if marked else head + record.data
             shown.append(frame(record.stream, data) if framed else data)
         yield b"".join(shown)
+
+
+def _framed(batch: Sequence[LogRecord]) -> bytes:
+    return b"".join([part for record in batch for part in (FRAME_HEAD(STREAM_NUMBERS[record.stream], len(record.data)), record.data)])
+
+
+def _unframed(batch: Sequence[LogRecord]) -> bytes:
+    return b"".join([record.data for record in batch])
 
 
 def _before_line(record: LogRecord, with_time: bool, with_details: bool) -> bytes:
@@ -146,7 +159,7 @@ def _before_line(record: LogRecord, with_time: bool, with_details: bool) -> byte
 
 def frame(stream: str, data: bytes) -> bytes:
     """Docker's frame: a byte for the stream, three zeros, the length in four bytes, the data."""
-    return bytes((STREAM_NUMBERS[stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+    return FRAME_HEAD(STREAM_NUMBERS[stream], len(data)) + data
 
 
 def stream_type(version: Version, framed: bool) -> str:
