@@ -93,8 +93,16 @@ class Wire:
 
     def send_piece(self, piece: bytes) -> None:
         """Send a part of a stream, however long the client takes to read it."""
-        if piece:
-            self._send(self._http.send(h11.Data(data=piece)) or b"", None)
+        if not piece:
+            return
+        parts = self._http.send_with_data_passthrough(h11.Data(data=piece)) or []
+        try:
+            self.client.settimeout(None)
+            sent = self.client.sendmsg(parts)  # without a copy that has what stands before and behind it
+        except OSError as error:
+            raise ClientGone(str(error)) from error
+        if sent < sum(map(len, parts)):  # a signal came in between
+            self._send(b"".join(parts)[sent:], None)
 
     def end_stream(self) -> None:
         self._send(self._http.send(h11.EndOfMessage()) or b"", self._times.reply)
