@@ -16,7 +16,7 @@ from pyke.engine.containers import mounts, oci_mounts
 from pyke.engine.containers.etc_files import paths
 from pyke.engine.containers.helpers import COMPARING, Helper
 from pyke.engine.images import commit as image_commit
-from pyke.errors import InvalidRequest, NoSuchImage
+from pyke.errors import InvalidRequest, NoSuchImage, PykeError
 from pyke.model import Caller, Container, Image
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class Files:
 
     def stat(self, ref: str, path: str) -> dict[str, Any]:
         """What is at `path`, as Docker's ContainerPathStat. `NotFound` where there is nothing."""
-        with contextlib.ExitStack() as resources:
-            answer = self._reading(resources, self.engine.containers.get(ref), "stat", _checked(path)).answer()
-            return dict(answer["stat"])
+        container = self.engine.containers.get(ref)
+        with self._while_it_is_there(container), contextlib.ExitStack() as resources:
+            return dict(self._reading(resources, container, "stat", _checked(path)).answer()["stat"])
 
     def archive(self, ref: str, path: str) -> Download:
         """A tar of what is at `path` and below. Close it."""
@@ -75,7 +75,7 @@ class Files:
     def changes(self, ref: str) -> list[Change]:
         """What differs from the image, sorted by path."""
         container = self.engine.containers.get(ref)
-        with Helper(self.layer_job(container, "changes")) as helper:
+        with self._while_it_is_there(container), Helper(self.layer_job(container, "changes")) as helper:
             return [Change(kind, path) for kind, path in helper.answer(COMPARING)["changes"]]
 
     def place(self, ref: str, path: str, stream: BinaryIO, *, may_exchange: bool, caller: Caller) -> None:
@@ -127,10 +127,19 @@ class Files:
     # jobs for the process that does it
 
     def _download(self, container: Container, do: str, path: str) -> Download:
-        with contextlib.ExitStack() as resources:
+        with self._while_it_is_there(container), contextlib.ExitStack() as resources:
             helper = self._reading(resources, container, do, path)
             answer = helper.answer()
             return Download(answer.get("stat") or {}, helper.pieces(), resources.pop_all())
+
+    @contextlib.contextmanager
+    def _while_it_is_there(self, container: Container) -> Iterator[None]:
+        """What fails because the container is removed meanwhile, fails for that reason."""
+        try:
+            yield
+        except PykeError:
+            self.engine.containers.get(container.id)
+            raise
 
     def _reading(self, resources: contextlib.ExitStack, container: Container, do: str, path: str) -> Helper:
         job = self._job(resources, container, do, path, pid=_pid(container))
@@ -188,7 +197,7 @@ class Files:
                 self.engine.volumes.unmount(container.id)
 
     def _tell(self, action: str, container: Container) -> None:
-        self.engine.events.publish("container", action, container.id, **self.engine.attributes(container))
+        self.engine.events.publish("container", action, container.id, self.engine.attributes(container))
 
 
 def _pid(container: Container) -> int:

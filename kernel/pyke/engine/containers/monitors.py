@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import select
+import signal
 import socket
 import struct
 import threading
@@ -55,6 +56,7 @@ class Monitor:
         self._asked = self._answered = 0
         self._replies: dict[int, dict[str, Any]] = {}
         self._is_watched = self._is_over = False
+        self.is_killed = False  # whether it has been told to send SIGKILL
         self.adopted: dict[str, Any] = {}  # its `state` when it was taken over from an earlier engine
 
     # a start, in order
@@ -109,12 +111,13 @@ class Monitor:
 
     def signal(self, number: int) -> None:
         """Send the first process a signal. One that has ended already needs none."""
+        self.is_killed |= number == signal.SIGKILL
         try:
             self._ask("signal", signal=number)
         except ProcessLookupError:
             return
         except StartFailed:
-            if not self._is_over:
+            if not self._is_silent:
                 raise
 
     def wake_at_end(self, argv: Sequence[str] | None) -> None:
@@ -163,7 +166,7 @@ class Monitor:
         deadline = time.monotonic() + timeout
         with self._changed:
             while not is_there():
-                if self._is_over:
+                if self._is_silent:
                     raise self.failure() or self._gone()
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -197,6 +200,11 @@ class Monitor:
         else:
             self._replies[self._answered] = message
             self._answered += 1
+
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing more will be heard of it: it has hung up, or told of the end, after which the thread that listens does not."""
+        return self._is_over or (self._is_watched and "exited" in self._events)
 
     def _gone(self) -> StartFailed:
         return StartFailed(f"{self._name}: its monitor is gone", hint="pyke ps -a")

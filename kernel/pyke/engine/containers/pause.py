@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyke.errors import Conflict
+from pyke.engine.borders import host_errors
+from pyke.errors import Conflict, PykeError
 from pyke.model import Caller, Container
 from pyke.runtime import cgroups
 
@@ -19,10 +20,28 @@ def pause(engine: Engine, container: Container, *, caller: Caller) -> None:
         container = engine.containers.get(container.id)
         if container.state.status == "paused":
             raise Conflict(f"Container {container.id} is already paused", hint=f"pyke unpause {container.name}")
-        if not container.state.is_running:
-            raise Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
-        cgroups.at(engine.cgroup_path(container)).freeze()
+        monitor = engine.containers.monitors.get(container.id)
+        if monitor is None or monitor.is_killed or not container.state.is_running:
+            raise _not_running(container)
+        _freeze(engine, container)
         _record(engine, container, "pause", "paused")
+
+
+def _freeze(engine: Engine, container: Container) -> None:
+    """A container that ends in this moment has no cgroup any more, or none that stands still."""
+    cgroup = cgroups.at(engine.cgroup_path(container))
+    try:
+        with host_errors(f"container {container.name} cannot be paused", cgroup.path):
+            cgroup.freeze()
+    except PykeError:
+        cgroup.thaw()
+        if not cgroup.pids():
+            raise _not_running(container) from None
+        raise
+
+
+def _not_running(container: Container) -> Conflict:
+    return Conflict(f"Container {container.id} is not running", hint=f"pyke start {container.name}")
 
 
 def unpause(engine: Engine, container: Container, *, caller: Caller) -> None:
@@ -39,7 +58,7 @@ def unpause(engine: Engine, container: Container, *, caller: Caller) -> None:
 def _record(engine: Engine, container: Container, action: str, status: str) -> None:
     with engine.state.transaction():
         engine.containers.put_state(container, status=status)
-        engine.events.publish("container", action, container.id, **engine.attributes(container))
+        engine.events.publish("container", action, container.id, engine.attributes(container))
 
 
 def settle(engine: Engine, container: Container) -> None:

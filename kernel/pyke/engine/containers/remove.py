@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import signal
@@ -32,13 +33,22 @@ def remove(engine: Engine, container: Container, *, force: bool, volumes: bool, 
     """Delete a container; one that runs only with `force`."""
     engine.ready()
     engine.authorize(caller, "container.remove", container.id, container.spec)
-    if container.state.is_running or container.state.status == "restarting":
-        _end(engine, container, force=force)
+    if _is_forgotten(engine, container, volumes=volumes):
+        return
+    _end(engine, container, force=force)
+    with contextlib.suppress(NoSuchContainer):  # it was started with --rm, and is gone as it has ended
+        while not _is_forgotten(engine, container, volumes=volumes):  # somebody has started it again
+            _end(engine, container, force=force)
+
+
+def _is_forgotten(engine: Engine, container: Container, *, volumes: bool) -> bool:
+    """Forget a container unless it has to be ended first."""
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
-        if container.state.is_running:
-            raise Conflict(_running(container), hint=f"pyke rm -f {container.name}")
+        if container.state.is_running or container.state.status == "restarting":
+            return False
         forget(engine, container, volumes=volumes)
+        return True
 
 
 def _running(container: Container) -> str:
@@ -48,10 +58,13 @@ def _running(container: Container) -> str:
 
 
 def _end(engine: Engine, container: Container, *, force: bool) -> None:
-    if not force:
-        raise Conflict(_running(container), hint=f"pyke rm -f {container.name}")
     with engine.locks.of("container", container.id):
-        container = engine.containers.put_state(engine.containers.get(container.id), manually_stopped=True)
+        container = engine.containers.get(container.id)
+        if not container.state.is_running and container.state.status != "restarting":
+            return  # it has ended meanwhile
+        if not force:
+            raise Conflict(_running(container), hint=f"pyke rm -f {container.name}")
+        container = engine.containers.put_state(container, manually_stopped=True)
         if container.state.status == "restarting":
             engine.containers.put_state(container, status="exited")
             return
@@ -82,7 +95,7 @@ def forget(engine: Engine, container: Container, *, volumes: bool) -> None:
         with engine.state.transaction():
             engine.state.containers.delete(container.id)
             engine.state.after_commit(lambda: engine.containers.release_name(container.name))  # who hears of it may want the name
-            engine.events.publish("container", "destroy", container.id, **engine.attributes(container))
+            engine.events.publish("container", "destroy", container.id, engine.attributes(container))
     engine.images.collect()
     engine.containers.waits.removed(container.id, Exit(container.state.exit_code, container.state.error))
     engine.hooks.container_removed(container)

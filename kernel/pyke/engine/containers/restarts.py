@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyke.engine.containers import unhealthy
+from pyke.engine.containers.waits import Exit
 from pyke.errors import PykeError
 from pyke.model import Container, ContainerState, Ending, Request
 
@@ -122,4 +123,6 @@ def after_boot(engine: Engine) -> None:
 def cancel(engine: Engine, container: Container, request: Request) -> Container:
     """Give up a restart that is waiting; the lock of the container is held."""
     ending = replace(container.state.ending or Ending(), request=request, is_restarted=False, verdict="it was stopped on request")
-    return engine.containers.put_state(container, status="exited", manually_stopped=True, request=request, ending=ending)
+    container = engine.containers.put_state(container, status="exited", manually_stopped=True, request=request, ending=ending)
+    engine.containers.waits.exited(container.id, Exit(container.state.exit_code, container.state.error))
+    return container

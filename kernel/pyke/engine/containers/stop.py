@@ -6,7 +6,7 @@ import contextlib
 import signal as signals
 from typing import TYPE_CHECKING
 
-from pyke.engine.containers import endings, restarts
+from pyke.engine.containers import endings, pause, restarts
 from pyke.engine.containers.signals import signal_number, stop_signal
 from pyke.errors import Conflict, NotModified, PykeError, StartFailed
 from pyke.model import Caller, Container, Request
@@ -23,7 +23,8 @@ def stop(engine: Engine, container: Container, *, timeout: int | None, signal: s
     engine.authorize(caller, "container.stop", container.id, container.spec)
     number = signal_number(signal) if signal else stop_signal(container)
     container = _mark(engine, container, endings.asked(action, number, caller))
-    _carry_out(engine, container, number, patience(engine, container) if timeout is None else timeout)
+    if container.state.is_running:
+        _carry_out(engine, container, number, patience(engine, container) if timeout is None else timeout)
 
 
 def stop_for_shutdown(engine: Engine, container: Container, longest: int, caller: Caller) -> None:
@@ -42,7 +43,7 @@ def stop_for_shutdown(engine: Engine, container: Container, longest: int, caller
 def _carry_out(engine: Engine, container: Container, number: int, timeout: int) -> None:
     engine.hooks.container_stopping(container, number)
     end(engine, container, number, timeout)
-    engine.events.publish("container", "stop", container.id, **engine.attributes(container))
+    engine.events.publish("container", "stop", container.id, engine.attributes(container))
 
 
 def patience(engine: Engine, container: Container) -> int:
@@ -51,12 +52,11 @@ def patience(engine: Engine, container: Container) -> int:
 
 
 def _mark(engine: Engine, container: Container, request: Request) -> Container:
-    """Remember that somebody wants it to stay down, and who."""
+    """Remember that somebody wants it to stay down, and who. Of one that is restarting, that is all there is to do."""
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
         if container.state.status == "restarting":
-            restarts.cancel(engine, container, request)
-            raise NotModified(f"container {container.name} is not running; its restart is cancelled")
+            return restarts.cancel(engine, container, request)
         if not container.state.is_running:
             raise NotModified(f"container {container.name} is not running")
         return engine.containers.put_state(container, manually_stopped=True, request=request)
@@ -66,32 +66,37 @@ def end(engine: Engine, container: Container, signal: int, timeout: int) -> None
     """Signal a running container and see to it that it ends. The container's lock is not held: its end needs it."""
     wait = engine.containers.wait(container.id, "not-running")
     try:
-        send(engine, container, signal)
-        if container.state.status == "paused":
-            _thaw(engine, container)
-        if wait.result(None if timeout < 0 else timeout) is None:
-            send(engine, container, signals.SIGKILL)
-            if wait.result(KILL_TIMEOUT) is None:
-                raise PykeError(
-                    f"container {container.name} did not end {KILL_TIMEOUT:.0f} s after SIGKILL: a process of it is stuck in the kernel",
-                    hint=f"cat /proc/{container.state.pid}/stack",
-                )
+        if not _deliver(engine, container, signal) or wait.result(None if timeout < 0 else timeout) is not None:
+            return
+        if _deliver(engine, container, signals.SIGKILL) and wait.result(KILL_TIMEOUT) is None:
+            raise PykeError(
+                f"container {container.name} did not end {KILL_TIMEOUT:.0f} s after SIGKILL: a process of it is stuck in the kernel",
+                hint=f"cat /proc/{container.state.pid}/stack",
+            )
     finally:
         wait.cancel()
 
 
-def _thaw(engine: Engine, container: Container) -> None:
-    """A frozen process hears no signal, not even the last."""
-    from pyke.engine.containers import pause
+def _deliver(engine: Engine, container: Container, signal: int) -> bool:
+    """Send a signal, and thaw what is paused: a frozen process hears none, not even the last. After that one nobody freezes it again.
 
-    pause.thaw(engine, container)
+    False where the run that is meant has ended; another that somebody has begun meanwhile is let alone.
+    """
+    with engine.locks.of("container", container.id):
+        now = engine.state.containers.get(container.id)
+        if now is None or not now.state.is_running or now.state.started_at != container.state.started_at:
+            return False
+        send(engine, now, signal)
+        if now.state.status == "paused":
+            pause.thaw(engine, now)
+        return True
 
 
 def send(engine: Engine, container: Container, signal: int) -> None:
     """Send a signal through the monitor, which is the parent and so cannot hit another process. A container that is gone is fine."""
     monitor = engine.containers.monitors.get(container.id)
     if monitor is not None:
-        engine.events.publish("container", "kill", container.id, **engine.attributes(container), signal=str(signal))
+        engine.events.publish("container", "kill", container.id, engine.attributes(container), signal=str(signal))
         with contextlib.suppress(StartFailed):  # the monitor is gone, and so is its container: the end is on its way here
             monitor.signal(signal)
 
@@ -117,9 +122,8 @@ def restart(engine: Engine, container: Container, *, timeout: int | None, signal
     """Stop the container if it runs, then start it."""
     from pyke.engine.containers import start
 
-    try:
+    with contextlib.suppress(NotModified):
         stop(engine, container, timeout=timeout, signal=signal, caller=caller, action="restart")
-    except NotModified:
-        engine.containers.get(container.id)
-    start.start(engine, engine.containers.get(container.id), caller=caller)
-    engine.events.publish("container", "restart", container.id, **engine.attributes(container))
+    with contextlib.suppress(NotModified):  # somebody else has started it meanwhile
+        start.start(engine, engine.containers.get(container.id), caller=caller)
+    engine.events.publish("container", "restart", container.id, engine.attributes(container))

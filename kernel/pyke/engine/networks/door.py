@@ -110,10 +110,10 @@ class Networks:
             raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed", hint="pyke network ls")
         with self.engine.locks.of("network", network.id):
             network = self.get(network.id)
-            if users := self._endpoints.on(network):
+            if users := self._endpoints.users(network):
                 raise Forbidden(
                     f"error while removing network: network {network.name} id {network.id} has active endpoints",
-                    hint=f"pyke network disconnect {network.name} {users[0][0].name}",
+                    hint=f"pyke network disconnect {network.name} {users[0].name}",
                 )
             with self.engine.state.intent("network.remove", network.id):
                 self.call(network, "remove", network)

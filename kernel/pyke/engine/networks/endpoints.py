@@ -44,10 +44,14 @@ class Endpoints:
 
     def on(self, network: Network) -> list[tuple[Container, Endpoint]]:
         """The containers that have a place on a network now."""
+        users = self.users(network)
+        return [(container, each) for container in users for each in container.endpoints if each.network == network.id and each.id]
+
+    def users(self, network: Network) -> list[Container]:
+        """The same, with those that are about to have one: it has been taken for them, and is not on record yet."""
         with self._guard:
             ids = list(self._on.get(network.id, ()))
-        containers = filter(None, map(self._engine.state.containers.get, ids))
-        return [(container, each) for container in containers for each in container.endpoints if each.network == network.id and each.id]
+        return [*filter(None, map(self._engine.state.containers.get, ids))]
 
     def forget(self, network: Network) -> None:
         """A network is gone."""
