@@ -185,7 +185,7 @@ def _fields(header: bytes) -> tuple[bytes, ...]:
     return fields
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=1024)
 def _expected_sum(stored: bytes) -> int:
     """What adler32 makes of a header with this checksum in it, which itself is counted as eight spaces, 256 in all."""
     return (number(stored) + sum(stored) - 256 + 1) % 65521
@@ -221,7 +221,7 @@ def _entry(fields: tuple[bytes, ...], name: bytes = b"") -> Entry:
     )
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def number(field: bytes) -> int:
     """A number of a header: octal digits, or base-256 where the first bit is set. Never negative, never over 2^63."""
     value = _signed(field)
@@ -230,7 +230,7 @@ def number(field: bytes) -> int:
     return value
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def _seconds(field: bytes) -> int:
     """An instant, which may lie before 1970, and is cut off where a file system could not hold it."""
     return min(max(_signed(field), -(1 << 31)), LATEST)

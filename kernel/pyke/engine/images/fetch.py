@@ -81,7 +81,7 @@ class Incoming:
         self._job, self._channel = job, channel
         self._file = os.open(job["path"], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._kept = min(os.fstat(self._file).st_size, job["size"])
-        self._written = Written(self._file)
+        self._written = Written(self._file, is_read_no_more=True)
         self._sha256 = hashlib.sha256()
         self._sources = [(made(each["client"], each["home"]), from_data(Repository, each["repository"])) for each in job["sources"]]
         self._attempt: _Attempt | None = None
