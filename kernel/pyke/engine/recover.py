@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyke.engine.containers import exits, pause, remove, restarts, start
+from pyke.engine.containers import copy_up, exits, pause, remove, restarts, start
 from pyke.engine.containers.exit_records import ExitRecord, read_exit_record
 from pyke.engine.identifiers import is_full_id
 from pyke.engine.images import commit as image_commit
@@ -112,6 +112,8 @@ def _finish(engine: Engine, intent: Intent) -> None:
         remove.forget(engine, container, volumes=bool(intent.data.get("volumes")))
     if intent.kind == image_commit.INTENT and container is not None:
         image_commit.resume(engine, container)
+    if intent.kind == copy_up.INTENT and engine.state.volumes.get(intent.object) is not None:
+        copy_up.empty(intent.object, engine.volumes.mount(intent.object, ""))
 
 
 def _sweep_monitors(engine: Engine) -> None:

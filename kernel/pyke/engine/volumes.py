@@ -79,13 +79,16 @@ class Volumes:
         """A container has ended: a volume that no running container uses any more is unmounted."""
         record = self.engine.state.containers.get(container)
         for mount in record.mounts if record else ():
-            if mount.kind != "volume":
-                continue
-            with self.engine.locks.of("volume", mount.name):
-                volume = self.engine.state.volumes.get(mount.name)
-                in_use = any(user.id != container and user.state.is_running for user in self.users(mount.name))
-                if volume is not None and not in_use:
-                    self._call(volume, "unmount")
+            if mount.kind == "volume":
+                self.let_go(mount.name, container)
+
+    def let_go(self, name: str, container: str) -> None:
+        """Unmount a volume that no running container but this one uses."""
+        with self.engine.locks.of("volume", name):
+            volume = self.engine.state.volumes.get(name)
+            in_use = any(user.id != container and user.state.is_running for user in self.users(name))
+            if volume is not None and not in_use:
+                self._call(volume, "unmount")
 
     def release(self, container: str, *, remove_anonymous: bool = True) -> None:
         """A container goes: its anonymous volumes go with it, where asked, unless another container has them too."""

@@ -4,11 +4,12 @@ Standard input: four bytes of length (big-endian), the job as JSON, and for `pla
 JSON, {"error": "", ...} or {"error": KIND of `pyke.errors`, "message", "hint"}; then, for `archive`, `export` and `layer`, a tar, which is
 whole only when this process ends with status 0. A job:
 
-    {"do": "stat" | "archive" | "place" | "export" | "changes" | "layer", "container": ID, "name": NAME, "path": PATH,
+    {"do": "stat" | "archive" | "place" | "export" | "changes" | "layer" | "fill" | "empty", "container": ID, "name": NAME, "path": PATH,
      "pid": N,                                       of a running container, or 0
      "snapshot": {...}, "binds": [...], "read_only": bool,    RootFilesystem and OCI mounts of one that does not run
      "upper": DIRECTORY, "base": {...},              for `changes` and `layer`
      "stand": DIRECTORY,                             one of the host that may be covered
+     "volume": DIRECTORY,                            one of the host that is mounted at `path`, for `fill` and `empty`
      "limits": {...}, "may_exchange": bool}          for `place`
 """
 
@@ -32,6 +33,7 @@ from pyke.archive.source import Source
 from pyke.errors import Conflict, PykeError
 from pyke.files import views
 from pyke.files.changes import changes, untouched_mount_points
+from pyke.files.filling import empty, fill
 from pyke.files.places import Place, destination, followed, is_shown
 from pyke.runtime.root import Root
 
@@ -130,7 +132,28 @@ def _layer(job: Job) -> Result:
     return {}, gathered(pack(upper, overlay=True, left_out=untouched_mount_points(upper, base)))
 
 
-JOBS = {"stat": _stat, "archive": _archive, "place": _place, "export": _export, "changes": _changes, "layer": _layer}
+def _fill(job: Job) -> Result:
+    with tree.opened(job["volume"]) as volume:
+        root = views.over_snapshot(job["snapshot"], [], job["stand"])
+        return {"is_filled": fill(root, job["path"], volume)}, ()
+
+
+def _empty(job: Job) -> Result:
+    with tree.opened(job["volume"]) as volume:
+        empty(volume)
+    return {}, ()
+
+
+JOBS = {
+    "stat": _stat,
+    "archive": _archive,
+    "place": _place,
+    "export": _export,
+    "changes": _changes,
+    "layer": _layer,
+    "fill": _fill,
+    "empty": _empty,
+}
 
 
 def _to_read(job: Job, *, with_mounts: bool = True) -> Root:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyke.engine.borders import host_errors
-from pyke.engine.containers import mounts
+from pyke.engine.containers import copy_up, mounts
 from pyke.engine.containers.signals import signal_number
 from pyke.engine.identifiers import check_id, check_name, new_id
 from pyke.errors import Conflict, InvalidRequest
@@ -118,6 +118,7 @@ def _make(engine: Engine, image: Image, container: Container) -> Container:
         os.makedirs(directory, mode=0o710)
         undo.callback(engine.volumes.release, container.id)
         container = replace(container, mounts=mounts.resolve(engine, container), endpoints=engine.networks.planned(container))
+        copy_up.fill(engine, container)
         with engine.state.transaction():
             engine.containers.put(container)
             engine.events.publish("container", "create", container.id, **engine.attributes(container))

@@ -16,10 +16,17 @@ if TYPE_CHECKING:
 def resolve(engine: Engine, container: Container) -> tuple[Mount, ...]:
     """All mounts of a container, ordered by depth so that none hides another. Makes missing volumes and references all of them."""
     wanted: dict[str, MountSpec] = {}
-    for spec in (*_inherited(engine, container), *_of_image(container), *_anonymous(container), *container.spec.mounts):
+    for spec in (*_of_image(container), *_anonymous(container), *_inherited(engine, container), *container.spec.mounts):
         wanted[os.path.normpath(spec.target)] = spec
     found = [_resolve(engine, container.id, spec, target) for target, spec in wanted.items()]
     return tuple(sorted(found, key=lambda mount: mount.target.count("/")))
+
+
+def to_fill(engine: Engine, container: Container) -> list[Mount]:
+    """The volumes that take over what the image has in their places, if they are empty (copy_up.py)."""
+    own = {os.path.normpath(spec.target) for spec in container.spec.mounts}
+    shared = {os.path.normpath(spec.target) for spec in _inherited(engine, container)} - own
+    return [mount for mount in container.mounts if mount.kind == "volume" and "nocopy" not in mount.options and mount.target not in shared]
 
 
 def _of_image(container: Container) -> list[MountSpec]:

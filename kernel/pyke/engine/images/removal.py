@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyke.engine.containers.remove import Pruned
 from pyke.engine.filters import Filters, moment, prune_filter
-from pyke.engine.images.references import Digest, familiar, id_prefix, parse_tagged
+from pyke.engine.images.references import Digest, familiar, id_prefix, parse, parse_tagged
 from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Container, Image
 
@@ -46,7 +46,7 @@ def remove(engine: Engine, image: Image, ref: str, *, force: bool, prune_parents
     else:
         removals = _untag(engine, image, ref, force)
         image = engine.images.get(image.id)
-        if image.tags:
+        if image.tags or image.repo_digests:
             engine.images.write_index()
             return removals
     removals += _delete(engine, image, force=force, prune_parents=prune_parents, is_quiet=not names_image)
@@ -62,7 +62,9 @@ def _untag(engine: Engine, image: Image, ref: str, force: bool) -> list[Removal]
         using = f"container {users[0].short_id} is using its referenced image {Digest(image.id).short}"
         raise Conflict(f'conflict: unable to remove repository reference "{ref}" (must force) - {using}', hint=f"pyke rm {users[0].name}")
     name = _name(image, ref)
-    return [_take_name(engine, image, name)] if name else _forget_digest(engine, image, ref)
+    if not name:
+        return _forget_digest(engine, image, ref)
+    return [_take_name(engine, image, name), *_take_digests(engine, image, parse(name).repository)]
 
 
 def _name(image: Image, ref: str) -> str:
@@ -87,6 +89,16 @@ def _take_name(engine: Engine, image: Image, name: str) -> Removal:
     return Removal("untagged", familiar(name))
 
 
+def _take_digests(engine: Engine, image: Image, repository: str) -> list[Removal]:
+    """Digests of a repository, which go with the last tag of it that an image had."""
+    known = engine.images.get(image.id)
+    if any(parse(tag).repository == repository for tag in known.tags):
+        return []
+    gone = [each for each in known.repo_digests if parse(each).repository == repository]
+    engine.state.images.put(replace(known, repo_digests=tuple(each for each in known.repo_digests if each not in gone)))
+    return [Removal("untagged", familiar(each)) for each in gone]
+
+
 def _delete(engine: Engine, image: Image, *, force: bool, prune_parents: bool, is_quiet: bool) -> list[Removal]:
     """Delete an image without names of its own, then its parents that nothing else needs."""
     obstacles = _obstacles(engine, image, force, names_matter=not is_quiet and len(image.tags) > 1)
@@ -94,6 +106,7 @@ def _delete(engine: Engine, image: Image, *, force: bool, prune_parents: bool, i
         return []  # it has lost its name, and lives on for the sake of its containers
     _refuse(engine, image, obstacles)
     removals = [_take_name(engine, image, name) for name in image.tags]
+    removals += [Removal("untagged", familiar(each)) for each in image.repo_digests]
     if users_of(engine, image):
         engine.state.images.put(replace(engine.images.get(image.id), removed=True, tags=(), repo_digests=()))
     else:

@@ -72,6 +72,11 @@ def container_config(container: Container) -> Json:
     return shaped | {key: value for key, value in optional.items() if value or (key == "StopTimeout" and value is not None)}
 
 
+def reachable(container: Container) -> tuple[str, ...]:
+    """The exposed ports of a container with an address of its own: in the host's network, in another's or in none they mean nothing."""
+    return all_exposed(container) if any(each.ipv4 or each.ipv6 for each in container.endpoints) else ()
+
+
 def all_exposed(container: Container) -> tuple[str, ...]:
     """Every exposed port, the image's, the wished and the published, as "80/tcp"."""
     published = (f"{port.container_port}/{port.protocol}" for port in container.spec.ports)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyke.engine.identifiers import is_full_id
 from pyke.http.facade import Engine
-from pyke.http.shapes.config import all_exposed, container_config
+from pyke.http.shapes.config import container_config, reachable
 from pyke.http.shapes.host_config import host_config
 from pyke.http.shapes.times import rfc3339
 from pyke.http.versions import Version
@@ -130,7 +130,7 @@ def ports(container: Container) -> Json:
     """Every exposed port, with its places on the host while the container runs."""
     if not container.state.is_running:
         return {}
-    found: Json = dict.fromkeys(all_exposed(container))
+    found: Json = dict.fromkeys(reachable(container))
     for endpoint in container.endpoints:
         for port in endpoint.ports:
             key = f"{port.container_port}/{port.protocol}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pyke.http.shapes.config import all_exposed
+from pyke.http.shapes.config import reachable
 from pyke.http.shapes.container import listed_mounts, mount, networks
 from pyke.http.shapes.times import human_duration
 from pyke.http.versions import Version
@@ -79,7 +79,7 @@ def ports(container: Container) -> list[Json]:
         for port in published
     ]
     taken = {f"{port.container_port}/{port.protocol}" for port in published}
-    for text in all_exposed(container):
+    for text in reachable(container):
         number, _, protocol = text.partition("/")
         if text not in taken and number.isdecimal():
             found.append({"PrivatePort": int(number), "Type": protocol or "tcp"})
