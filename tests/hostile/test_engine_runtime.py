@@ -13,6 +13,7 @@ import pytest
 from pyke.testing import images
 from pyke.testing.engine import Finished, TestEngine
 from pyke.testing.images import Node, executable, symbolic_link
+from pyke.testing.patience import eventually
 from pyke.testing.witness import TEXT, Witness
 
 X86_64 = pytest.mark.skipif(not shutil.which("gcc") or os.uname().machine != "x86_64", reason="needs gcc on x86-64")
@@ -375,10 +376,7 @@ def test_the_profile_holds_for_the_container_and_for_what_is_executed_in_it(sieg
 
 
 def eventually_logs(engine: TestEngine, name: str, words: str) -> None:
-    deadline = time.monotonic() + 10
-    while words not in engine.ok("logs", name):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: words in engine.ok("logs", name))
 
 
 # --- exhaustion ------------------------------------------------------------------------------------------------------

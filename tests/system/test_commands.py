@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyke.testing.engine import TestEngine
+from pyke.testing.patience import eventually
 
 # --- run and what is true inside -------------------------------------------------------------------------------------
 
@@ -163,10 +164,7 @@ def test_a_container_can_be_renamed_and_the_old_name_is_free(shared: TestEngine)
 
 def test_a_restart_policy_starts_it_again_and_gives_up(shared: TestEngine) -> None:
     shared.ok("run", "-d", "--name", "again", "--restart", "on-failure:2", "busybox", "sh", "-c", "echo try; exit 1")
-    deadline = time.monotonic() + 15
-    while shared.ok("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "again") != "2 exited":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: shared.ok("inspect", "-f", "{{.RestartCount}} {{.State.Status}}", "again") == "2 exited")
     assert shared.ok("logs", "again").split() == ["try"] * 3
 
 

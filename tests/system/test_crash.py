@@ -13,6 +13,7 @@ import pytest
 
 from pyke.testing import agreement
 from pyke.testing.engine import TestEngine
+from pyke.testing.patience import eventually
 
 COUNTING = "i=0; while [ $i -lt 100000 ]; do echo line $i; i=$((i+1)); sleep 0.02; done"
 FLEET = 20
@@ -62,14 +63,8 @@ def test_an_end_that_asks_for_action_wakes_an_engine(busybox: TestEngine) -> Non
     engine = busybox
     engine.ok("run", "-d", "--rm", "--name", "gone", "busybox", "sleep", "1")
     engine.stop(signal.SIGKILL)
-    deadline = time.monotonic() + 15
-    while engine.engine_pid() == 0 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert engine.engine_pid() != 0
-    deadline = time.monotonic() + 15
-    while engine.ok("ps", "-aq") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert engine.ok("ps", "-aq") == ""
+    eventually(engine.engine_pid)
+    eventually(lambda: engine.ok("ps", "-aq") == "")
 
 
 def test_an_attached_client_hears_on_while_the_engine_is_dead(busybox: TestEngine) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyke.testing.engine import TestEngine
-
-PATIENCE = 20.0  # seconds
+from pyke.testing.patience import PATIENCE, eventually
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +53,7 @@ def test_what_a_command_is_given(shared: TestEngine) -> None:
 
 def test_detached(shared: TestEngine) -> None:
     assert shared.ok("exec", "-d", "house", "sh", "-c", "sleep 0.3; echo done > /tmp/made") == ""
-    deadline = time.monotonic() + PATIENCE
-    while shared.pyke("exec", "house", "cat", "/tmp/made").stdout != "done\n":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: shared.pyke("exec", "house", "cat", "/tmp/made").stdout == "done\n")
 
 
 def test_no_exec_where_nothing_runs(shared: TestEngine) -> None:

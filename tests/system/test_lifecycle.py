@@ -9,22 +9,14 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from pyke.testing.engine import TestEngine
+from pyke.testing.patience import eventually
 
 GROW = "x=a; while :; do x=$x$x; done"  # until the memory is at its end
-PATIENCE = 15.0  # seconds; a loaded machine is slow
-
-
-def until(is_so: Callable[[], object], what: str) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline, f"it has not come to pass: {what}"
-        time.sleep(0.05)
 
 
 def state(engine: TestEngine, name: str) -> dict[str, object]:
@@ -59,19 +51,19 @@ def test_a_check_is_told_by_ps_inspect_filters_and_events(shared: TestEngine) ->
     checked(shared, "new", "true", "--health-interval", "1h")
     assert status(shared, "new").endswith("(health: starting)")
     checked(shared, "hh", "echo looked; test -f /tmp/ok")
-    until(lambda: status(shared, "hh").endswith("(unhealthy)"), "two probes have failed")
+    eventually(lambda: status(shared, "hh").endswith("(unhealthy)"), "two probes have failed")
     health = json.loads(shared.ok("inspect", "-f", "{{json .State.Health}}", "hh"))
     assert health["FailingStreak"] >= 2
     assert {(each["ExitCode"], each["Output"]) for each in health["Log"]} == {(1, "looked\n")}
     assert shared.ok("ps", "-q", "--filter", "health=unhealthy") and not shared.ok("ps", "-q", "--filter", "health=healthy")
     shared.ok("exec", "hh", "touch", "/tmp/ok")
-    until(lambda: status(shared, "hh").endswith("(healthy)"), "one probe has succeeded")
+    eventually(lambda: status(shared, "hh").endswith("(healthy)"), "one probe has succeeded")
     assert actions(shared, "hh", "health_status") == ["health_status: unhealthy", "health_status: healthy"]
 
 
 def test_a_probe_that_hangs_is_ended(shared: TestEngine) -> None:
     checked(shared, "hh", "echo begun; exec sleep 200", "--health-timeout", "300ms")
-    until(lambda: status(shared, "hh").endswith("(unhealthy)"), "two probes have taken too long")
+    eventually(lambda: status(shared, "hh").endswith("(unhealthy)"), "two probes have taken too long")
     last = json.loads(shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh"))[-1]
     assert (last["ExitCode"], last["Output"]) == (-1, "Health check exceeded timeout (0.3s): begun\n")
     assert len(shared.ok("top", "hh", "-o", "pid,args").splitlines()) <= 3  # the titles, the container's own sleep and at most one probe
@@ -81,7 +73,7 @@ def test_a_probe_that_cannot_run_is_a_failure_that_says_why(shared: TestEngine) 
     shared.ok("create", "--name", "source", "busybox", "sleep", "300")
     shared.ok("commit", "-c", 'HEALTHCHECK --interval=200ms --retries=1 CMD ["/nosuch"]', "source", "checked")
     shared.ok("run", "-d", "--name", "hh", "checked")
-    until(lambda: status(shared, "hh").endswith("(unhealthy)"), "the probe has failed")
+    eventually(lambda: status(shared, "hh").endswith("(unhealthy)"), "the probe has failed")
     assert "/nosuch" in shared.ok("inspect", "-f", "{{(index .State.Health.Log 0).Output}}", "hh")
     shared.ok("run", "-d", "--name", "unchecked", "--no-healthcheck", "checked")
     assert "Health" not in state(shared, "unchecked")
@@ -92,31 +84,31 @@ def test_a_probe_that_cannot_run_is_a_failure_that_says_why(shared: TestEngine) 
 
 def test_the_next_engine_goes_on_with_checks(busybox: TestEngine) -> None:
     checked(busybox, "hh", "true")
-    until(lambda: status(busybox, "hh").endswith("(healthy)"), "it is healthy")
+    eventually(lambda: status(busybox, "hh").endswith("(healthy)"), "it is healthy")
     busybox.stop(signal.SIGKILL)
     assert status(busybox, "hh").endswith("(healthy)")
     before = busybox.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh")
-    until(lambda: busybox.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") != before, "there is a further probe")
+    eventually(lambda: busybox.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") != before, "there is a further probe")
 
 
 def test_a_paused_container_is_not_checked(shared: TestEngine) -> None:
     checked(shared, "hh", "true")
-    until(lambda: status(shared, "hh").endswith("(healthy)"), "it is healthy")
+    eventually(lambda: status(shared, "hh").endswith("(healthy)"), "it is healthy")
     shared.ok("pause", "hh")
     time.sleep(0.3)
     before = shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh")
     time.sleep(0.5)
     assert shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") == before
     shared.ok("unpause", "hh")
-    until(lambda: shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") != before, "it is checked again")
+    eventually(lambda: shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") != before, "it is checked again")
 
 
 @pytest.mark.parametrize(("wish", "running"), [("restart", True), ("stop", False), ("kill", False)])
 def test_the_unhealthy_are_dealt_with_as_their_label_says(shared: TestEngine, wish: str, running: bool) -> None:
     checked(shared, "hh", "false", "--label", f"pyke.health-on-failure={wish}")
     first = pid(shared, "hh")
-    until(lambda: pid(shared, "hh") != first if running else status(shared, "hh").startswith("Exited (137)"), f"it was ended to {wish}")
-    until(lambda: "being unhealthy" in shared.ok("why", "hh"), "the story is told")
+    eventually(lambda: pid(shared, "hh") != first if running else status(shared, "hh").startswith("Exited (137)"), f"it ended: {wish}")
+    eventually(lambda: "being unhealthy" in shared.ok("why", "hh"), "the story is told")
     assert status(shared, "hh").startswith(("Up", "Restarting") if running else "Exited")
 
 
@@ -125,7 +117,7 @@ def test_the_unhealthy_are_dealt_with_as_their_label_says(shared: TestEngine, wi
 
 def test_on_failure_gives_up_after_its_retries(shared: TestEngine) -> None:
     shared.ok("run", "-d", "--name", "rr", "--restart", "on-failure:2", "busybox", "sh", "-c", "exit 3")
-    until(lambda: len(actions(shared, "rr", "die")) == 3 and status(shared, "rr").startswith("Exited (3)"), "it has run three times")
+    eventually(lambda: len(actions(shared, "rr", "die")) == 3 and status(shared, "rr").startswith("Exited (3)"), "it has run three times")
     assert shared.ok("inspect", "-f", "{{.RestartCount}} {{.State.ExitCode}}", "rr") == "2 3"
     assert "it has been restarted 2 times" in shared.ok("why", "rr")
 
@@ -147,10 +139,10 @@ def test_a_restart_needs_no_engine_that_is_there(busybox: TestEngine, is_updated
         busybox.ok("update", "--restart", "always", "rr")
     first, engine_pid = pid(busybox, "rr"), busybox.engine_pid()
     busybox.stop(signal.SIGKILL)
-    until(lambda: is_gone(engine_pid), "the engine's connections are closed")
+    eventually(lambda: is_gone(engine_pid), "the engine's connections are closed")
     os.kill(first, signal.SIGKILL)
-    until(busybox.engine_pid, "an engine was started")
-    until(lambda: pid(busybox, "rr") not in (0, first), "it runs again")
+    eventually(busybox.engine_pid, "an engine was started")
+    eventually(lambda: pid(busybox, "rr") not in (0, first), "it runs again")
     assert busybox.ok("inspect", "-f", "{{.RestartCount}}", "rr") == "1"
 
 
@@ -180,7 +172,7 @@ def test_a_reboot_starts_what_the_policies_say(busybox: TestEngine) -> None:
     with after_a_reboot(busybox):
         for monitor in monitors:
             os.kill(monitor, signal.SIGKILL)  # a machine that goes down leaves no record of any end
-    until(lambda: pid(busybox, "aa") and pid(busybox, "uu") not in (0, running["uu"]), "both run again")
+    eventually(lambda: pid(busybox, "aa") and pid(busybox, "uu") not in (0, running["uu"]), "both run again")
     assert status(busybox, "down").startswith("Exited (137)")
     assert status(busybox, "nn").startswith(("Exited (255)", "Exited (137)"))
     assert status(busybox, "never") == "Created"
@@ -281,7 +273,7 @@ def test_why_tells_a_missing_interpreter_and_a_foreign_program(shared: TestEngin
 def test_a_container_is_stopped_with_its_own_signal_in_its_own_time(shared: TestEngine) -> None:
     trap = "trap 'echo INT; exit 0' INT; while :; do sleep 0.05; done"
     shared.ok("run", "-d", "--name", "ss", "--init", "--stop-signal", "INT", "busybox", "sh", "-c", trap)
-    until(lambda: "pyke-init" in shared.ok("top", "ss", "-o", "pid,comm"), "the first process is the reaper")
+    eventually(lambda: "pyke-init" in shared.ok("top", "ss", "-o", "pid,comm"), "the first process is the reaper")
     time.sleep(0.2)
     shared.ok("stop", "ss")
     assert shared.ok("logs", "ss") == "INT"

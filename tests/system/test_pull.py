@@ -16,6 +16,7 @@ import pytest
 from pyke.engine.images.platforms import architecture
 from pyke.testing.engine import TestEngine
 from pyke.testing.images import busybox_tree, executable, layer
+from pyke.testing.patience import eventually
 from pyke.testing.registry import INDEX, MANIFEST, Exchange, PlayRegistry, cutting
 
 BUSYBOX = layer(busybox_tree())
@@ -115,7 +116,7 @@ def test_a_new_engine_goes_on_where_the_last_one_was_killed(engine: TestEngine, 
     registry.answer = _holding(registry, 1_000_000)
     pull = engine.start("pull", f"{registry.host}/app:killed")
     partial = Path(engine.layout.content, "downloads")
-    _eventually(lambda: partial.is_dir() and sum(path.stat().st_size for path in partial.iterdir()) >= 900_000)
+    eventually(lambda: partial.is_dir() and sum(path.stat().st_size for path in partial.iterdir()) >= 900_000)
     engine.stop(signal.SIGKILL)
     assert pull.wait(30) != 0
     pull.communicate()
@@ -142,10 +143,10 @@ def test_a_client_that_hangs_up_ends_its_pull(shared: TestEngine, registry: Play
     registry.answer = _holding(registry, 500_000)
     pull = shared.start("pull", f"{registry.host}/app:left")
     partial = Path(shared.layout.content, "downloads")
-    _eventually(lambda: partial.is_dir() and sum(path.stat().st_size for path in partial.iterdir()) >= 400_000)
+    eventually(lambda: partial.is_dir() and sum(path.stat().st_size for path in partial.iterdir()) >= 400_000)
     pull.kill()
     pull.communicate()
-    _eventually(lambda: not _fetchers(shared))
+    eventually(lambda: not _fetchers(shared))
     assert shared.pyke("image", "inspect", f"{registry.host}/app:left").status == 1
     assert "Total reclaimed space: 5" in shared.ok("image", "prune", "-f")
     assert not list(partial.iterdir())
@@ -239,13 +240,6 @@ def _holding(registry: PlayRegistry, size: int, times: int = 1000, seconds: floa
         exchange.cut()
 
     return answer
-
-
-def _eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _fetchers(engine: TestEngine) -> list[str]:

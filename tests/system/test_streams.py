@@ -9,16 +9,15 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pyke.testing.engine import TestEngine
+from pyke.testing.patience import PATIENCE, eventually
 
 LARGE = 100 << 20  # bytes
 BLOCK = 1 << 20
-PATIENCE = 20.0  # seconds
 UNLIMITED = ("--log-opt", "max-size=-1")
 
 
@@ -49,13 +48,6 @@ def digest(stream: io.BufferedReader) -> str:
 def digest_of(path: Path) -> str:
     with open(path, "rb") as file:
         return digest(file)
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def through(engine: TestEngine, *arguments: str, source: Path | None = None) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyke.testing.engine import TestEngine
+from pyke.testing.patience import PATIENCE, remaining
 
 CGROUPS = "/sys/fs/cgroup"
 LIVING = ("running", "paused")
@@ -18,12 +18,7 @@ LIVING = ("running", "paused")
 
 def disagreements(engine: TestEngine, patience: float = 0.0) -> list[str]:
     """What the engine says and the host does not, or the other way round: a line for each; looked at again for `patience` seconds."""
-    deadline = time.monotonic() + patience
-    while found := list(_disagreements(engine)):
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    return found
+    return remaining(lambda: [*_disagreements(engine)], within=patience)
 
 
 def _disagreements(engine: TestEngine) -> Iterator[str]:
@@ -135,14 +130,9 @@ def _elements(engine: TestEngine) -> set[str]:
     return found
 
 
-def leftovers(engine: TestEngine, patience: float = 10.0) -> list[str]:
+def leftovers(engine: TestEngine, patience: float = PATIENCE) -> list[str]:
     """What an engine without containers still has of them."""
-    deadline = time.monotonic() + patience
-    while found := [*_disagreements(engine), *_leftovers(engine)]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    return found
+    return remaining(lambda: [*_disagreements(engine), *_leftovers(engine)], within=patience)
 
 
 def _leftovers(engine: TestEngine) -> Iterator[str]:

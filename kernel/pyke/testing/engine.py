@@ -23,7 +23,7 @@ from types import TracebackType
 from pyke.paths import Layout
 from pyke.testing import leaks
 
-PATIENCE = 20.0  # seconds for a process to end
+PATIENCE = 60.0  # seconds for a process to end
 
 
 @dataclass(frozen=True, slots=True)

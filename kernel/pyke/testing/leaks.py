@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
+
+from pyke.testing.patience import PATIENCE, remaining
 
 CGROUPS = "/sys/fs/cgroup"
 
@@ -16,17 +17,16 @@ def snapshot() -> set[str]:
     return {*_mounts(), *_interfaces(), *_tables(), *_cgroups(), *_descendants(os.getpid())}
 
 
-def left_behind(before: set[str], marks: tuple[str, ...], patience: float = 5.0) -> list[str]:
+def left_behind(before: set[str], marks: tuple[str, ...], patience: float = PATIENCE) -> list[str]:
     """What is there now, was not before, and carries one of `marks`; given `patience` seconds to go away (kernels tear down lazily).
 
     Descendants of this process always count. On a host where nobody else runs engines, let "pyke" be one of the marks.
     """
-    deadline = time.monotonic() + patience
-    while True:
-        found = sorted(line for line in snapshot() - before if line.startswith("process") or any(mark in line for mark in marks))
-        if not found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.1)
+
+    def look() -> list[str]:
+        return sorted(line for line in snapshot() - before if line.startswith("process") or any(mark in line for mark in marks))
+
+    return remaining(look, within=patience)
 
 
 def _mounts() -> Iterator[str]:

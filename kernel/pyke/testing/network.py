@@ -14,8 +14,7 @@ import contextlib
 import ipaddress
 import itertools
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,9 +26,9 @@ from pyke.drivers import DriverHome, NetworkDriver, ReconcilesNetworks, replace
 from pyke.errors import PykeError
 from pyke.model import Endpoint, Network
 from pyke.testing.fakehost import FakeHost, Namespace
+from pyke.testing.patience import eventually
 
 T = TypeVar("T")
-EVENTUALLY = 10.0  # seconds that the kernel may take over what it does in its own time
 
 
 class NetworkConformance:
@@ -236,11 +235,3 @@ def able(driver: NetworkDriver) -> ReconcilesNetworks:
 def survives_json(value: T) -> bool:
     """Whether a value is the same after a way through JSON, as it takes between processes."""
     return from_data(type(value), json.loads(json.dumps(to_data(value)))) == value
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds; fail when it does not in time."""
-    end = time.monotonic() + EVENTUALLY
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)

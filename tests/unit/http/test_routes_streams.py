@@ -6,10 +6,11 @@ import json
 import socket
 import struct
 import threading
-import time
 from typing import Any
 
 import pytest
+
+from pyke.testing.patience import eventually
 
 
 def frames(data: bytes) -> list[tuple[int, bytes]]:
@@ -111,7 +112,7 @@ def test_a_wait_whose_client_is_gone_is_cancelled(client: Any, engine: Any) -> N
     connection.getresponse()
     assert engine.containers.waits._waiting
     connection.close()
-    _eventually(lambda: not engine.containers.waits._waiting)
+    eventually(lambda: not engine.containers.waits._waiting)
 
 
 def test_logs_are_framed_and_timed(client: Any) -> None:
@@ -143,7 +144,7 @@ def test_following_logs_ends_when_the_client_is_gone(client: Any, engine: Any) -
     assert frames(connection.getresponse().read(14)) == [(1, b"hello\n")]
     assert not engine.containers.streams[-1].is_closed
     connection.close()
-    _eventually(lambda: engine.containers.streams[-1].is_closed)
+    eventually(lambda: engine.containers.streams[-1].is_closed)
 
 
 def test_exec_is_created_started_and_looked_at(client: Any) -> None:
@@ -214,13 +215,5 @@ def test_many_streams_are_watched_at_once(client: Any, engine: Any) -> None:
     assert len(engine.events._listeners) == 20
     for connection in connections:
         connection.close()
-    _eventually(lambda: not engine.events._listeners)
+    eventually(lambda: not engine.events._listeners)
     assert "hangups" in {thread.name for thread in threading.enumerate()}
-
-
-def _eventually(condition: Any) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not happen within 5 s")

@@ -10,17 +10,11 @@ import pytest
 
 from pyke.api import DriverHome, InvalidRequest
 from pyke.testing.images import directory
+from pyke.testing.patience import eventually
 from pyke.testing.stacks import Stack, inside
 from pyke.testing.storage import StorageConformance
 from pyke_storage_overlay.driver import OverlayDriver
 from pyke_storage_overlay.trash import Trash
-
-
-def eventually(is_true: object, *, within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
-    while not is_true():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 class TestOverlay(StorageConformance):
