@@ -211,7 +211,7 @@ class Options:
             filters.setdefault(key.strip().lower(), []).append(value.strip())
         return filters
 
-    def moment(self, name: str) -> str | None:
+    def moment(self, name: str, refusal: str = 'invalid value for "{name}": {error}') -> str | None:
         """A flag that is an instant (`--since`, `--until`), as the API takes it."""
         if not self.text(name):
             return None
@@ -220,7 +220,7 @@ class Options:
         try:
             return timestamps.api_timestamp(self.text(name))
         except ValueError as error:
-            raise PykeError(f'invalid value for "{name}": {error}') from error
+            raise PykeError(refusal.format(name=name, error=error)) from error
 
     def set(self, flag: Flag, text: str) -> None:
         """Take a value from the command line; UsageError if it cannot be read."""

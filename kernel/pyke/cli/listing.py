@@ -12,16 +12,25 @@ if TYPE_CHECKING:
 
     from pyke.cli.session import Session
 
+BAD_TEMPLATE = "template parsing error: "
+ANY_KEY = ("Attributes", "Details", "IndexConfigs", "Runtimes")  # parts of answers that are maps; all others are structs in Go
 FORMAT_HELP = "Print with a template: 'table', 'table TEMPLATE', 'json' or a Go template"
 
 
 class Listing:
     """How a kind of object is listed: for each field a header and a function of the object; the columns that show by default."""
 
-    def __init__(self, type_name: str, fields: Mapping[str, tuple[str, Callable[[Any], Any]]], columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        type_name: str,
+        fields: Mapping[str, tuple[str, Callable[[Any], Any]]],
+        columns: Sequence[str],
+        failures: tuple[str, str] = (BAD_TEMPLATE, BAD_TEMPLATE),
+    ) -> None:
         self.type_name = type_name  # Go's, which Docker's errors name
         self.fields = fields
         self.columns = columns
+        self.failures = failures  # with which the errors begin: of a template that does not parse, and of one that cannot be applied
 
     def record(self, item: object) -> Record:
         """The object as a template sees it."""
@@ -76,7 +85,7 @@ def show(session: Session, listing: Listing, items: Iterable[object], template: 
     elif text.startswith("table "):
         _show_template_table(session, listing, items, text.removeprefix("table ").strip())
     else:
-        render = compile_template(template)
+        render = compile_template(template, listing.failures)
         for item in items:
             session.out(render(listing.record(item)))
 
@@ -92,7 +101,7 @@ def _cell(value: object) -> str:
 
 
 def _show_template_table(session: Session, listing: Listing, items: Iterable[object], template: str) -> None:
-    render = compile_template(template.replace("\\t", "\t"))
+    render = compile_template(template.replace("\\t", "\t"), listing.failures)
     lines = [render(_Headers(listing)), *(render(listing.record(item)) for item in items)]
     rows = [line.split("\t") for text in lines for line in text.split("\n")]
     session.out(tables.render(rows)[:-1])
@@ -115,19 +124,23 @@ class Struct:
         return dict(self._fields)
 
 
-def compile_template(template: str, failure: str = "failed to execute template: ") -> Callable[[object], str]:
-    """Parse a template once and return what renders one object with it; errors are Docker's, and begin with `failure`."""
+def _null_text(_field: str) -> str:
+    return "<no value>"
+
+
+def compile_template(template: str, failures: tuple[str, str] = (BAD_TEMPLATE, BAD_TEMPLATE)) -> Callable[[object], str]:
+    """Parse a template once and return what renders one object with it; errors are Docker's, and begin as `failures` has it."""
     from pyke.cli.gotemplate import Template, TemplateError
 
     try:
-        parsed = Template(template.replace("\\t", "\t").replace("\\n", "\n"))
+        parsed = Template(template.replace("\\t", "\t").replace("\\n", "\n"), missing_is_error=True, null_text=_null_text, maps=ANY_KEY)
     except TemplateError as error:
-        raise PykeError(f"template parsing error: {error}") from error
+        raise PykeError(f"{failures[0]}{error}") from error
 
     def render(item: object) -> str:
         try:
             return parsed.render(item)
         except TemplateError as error:
-            raise PykeError(f"{failure}{error}") from error
+            raise PykeError(f"{failures[1]}{error}") from error
 
     return render

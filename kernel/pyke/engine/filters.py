@@ -48,7 +48,7 @@ def moment(text: str) -> int:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidRequest(f"invalid time {text!r}", hint="pyke system prune --filter until=24h") from error
+        raise InvalidRequest(f'failed to parse value as time or duration: "{text}"', hint="pyke system prune --filter until=24h") from error
     return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1e9)
 
 

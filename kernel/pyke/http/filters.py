@@ -66,7 +66,7 @@ def _by_status(engine: Engine, values: Sequence[str]) -> ContainerTest:
 
 
 def _by_exit_code(engine: Engine, values: Sequence[str]) -> ContainerTest:
-    codes = {_integer("exited", value) for value in values}
+    codes = {_exit_code(value) for value in values}
     return lambda container: bool(container.state.finished_at) and not container.state.is_running and container.state.exit_code in codes
 
 
@@ -204,7 +204,7 @@ def networks(engine: Engine, filters: Filters) -> list[Network]:
             raise InvalidRequest(f"invalid filter: 'type'='{kind}'", hint="pyke network ls --filter type=custom")
     found = [each for each in engine.networks.all() if _network_passes(each, filters)]
     if "dangling" in filters:
-        wanted = all(truth("dangling", value) for value in filters["dangling"])
+        wanted = all(truth("dangling", value, DANGLING_NETWORKS) for value in filters["dangling"])
         found = [each for each in found if (not each.builtin and not engine.networks.endpoints(each)) == wanted]
     return sorted(found, key=lambda each: each.name)
 
@@ -227,7 +227,7 @@ def volumes(engine: Engine, filters: Filters) -> list[Volume]:
     found = [
         each
         for each in engine.volumes.all()
-        if _any(filters, "name", lambda value, each=each: value in each.name)  # type: ignore[misc]
+        if _any(filters, "name", lambda value, each=each: pattern(value)(each.name))  # type: ignore[misc]
         and _any(filters, "driver", lambda value, each=each: value == each.driver)  # type: ignore[misc]
         and has_labels(each.labels, filters.get("label", ()))
     ]
@@ -264,7 +264,8 @@ def _is_object(event: Event, kind: str, value: str) -> bool:
         name = event.attributes.get(kind, "")
         return bool(name) and name in (value, f"{value}:latest")
     names = (event.object, event.attributes.get("name", ""), familiar(event.object))
-    return value in names or f"{value}:latest" in names or event.object.startswith(value)
+    repositories = [name.rpartition(":")[0] for name in names] if kind == "image" else []
+    return value in names or f"{value}:latest" in names or value in repositories or event.object.startswith(value)
 
 
 def has_labels(labels: Mapping[str, str], wanted: Iterable[str]) -> bool:
@@ -283,12 +284,16 @@ def pattern(text: str) -> Callable[[str], bool]:
     return lambda name: compiled.search(name) is not None
 
 
-def truth(key: str, text: str) -> bool:
+DANGLING_NETWORKS = """invalid value for filter 'dangling', must be "true" (or "1"), or "false" (or "0")"""
+
+
+def truth(key: str, text: str, refusal: str = "Invalid filter '{key}=[{text}]'") -> bool:
+    """Whether a filter's value is true; `refusal` is what Docker says of one that is neither true nor false."""
     if text.lower() in ("1", "true"):
         return True
     if text.lower() in ("0", "false"):
         return False
-    raise InvalidRequest(f"Invalid filter '{key}={text}'", hint=f"pyke images --filter {key}=true")
+    raise InvalidRequest(refusal.format(key=key, text=text), hint=f"pyke images --filter {key}=true")
 
 
 def _any(filters: Filters, key: str, test: Callable[[str], bool]) -> bool:
@@ -296,11 +301,18 @@ def _any(filters: Filters, key: str, test: Callable[[str], bool]) -> bool:
     return not values or any(test(value) for value in values)
 
 
-def _integer(key: str, text: str) -> int:
-    try:
+def _exit_code(text: str) -> int:
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         return int(text)
-    except ValueError:
-        raise InvalidRequest(f"Invalid filter '{key}={text}'", hint=f"pyke ps --filter {key}=0") from None
+    raise InvalidRequest(f'strconv.Atoi: parsing "{text}": invalid syntax', hint="pyke ps --all --filter exited=0")
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]+", text):
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if int(text[-20:]) > 65535:
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(text)
 
 
 def _ports(key: str, values: Sequence[str]) -> set[tuple[int, str]]:
@@ -309,8 +321,11 @@ def _ports(key: str, values: Sequence[str]) -> set[tuple[int, str]]:
     for text in values:
         numbers, _, protocol = text.partition("/")
         first, _, last = numbers.partition("-")
-        low, high = _integer(key, first), _integer(key, last or first)
-        if not 0 <= low <= high <= 65535:
-            raise InvalidRequest(f"Invalid filter '{key}={text}'")
+        try:
+            low, high = _port(first), _port(last or first)
+            if low > high:
+                raise ValueError(f"Invalid range specified for the Port: {numbers}")
+        except ValueError as error:
+            raise InvalidRequest(f"error while looking up for {key} {text}: {error}", hint=f"pyke ps --filter {key}=8000-8080") from None
         found |= {(number, protocol or "tcp") for number in range(low, high + 1)}
     return found

@@ -157,7 +157,7 @@ def test_formats_of_a_listing(capfd: pytest.CaptureFixture[str], template: str, 
 
 
 def test_an_unknown_field_of_a_listing_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(PykeError, match=r"failed to execute template: .*can't evaluate field Bogus in type \*formatter.X"):
+    with pytest.raises(PykeError, match=r"template parsing error: .*can't evaluate field Bogus in type \*formatter.X"):
         collect(capfd, "{{.Bogus}}")
 
 

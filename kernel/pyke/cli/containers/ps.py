@@ -39,7 +39,8 @@ def _columns(whole: bool) -> dict[str, tuple[str, Callable[[Any], Any]]]:
 def containers(whole: bool) -> listing.Listing:
     """How containers are listed; `whole` is `--no-trunc`."""
     columns = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
-    return listing.Listing("*formatter.ContainerContext", _columns(whole), columns)
+    failures = ("failed to parse template: ", "failed to execute template: ")
+    return listing.Listing("*formatter.ContainerContext", _columns(whole), columns, failures)
 
 
 def _image(item: Any, whole: bool) -> str:
@@ -118,7 +119,9 @@ def _ps(session: Session, options: Options) -> int:
     }
     items = session.engine.get("/containers/json", query) or []
     view = containers(options.yes("no-trunc"))
-    if options.yes("quiet") and not template:
+    if options.yes("quiet"):
+        if template and template != "json":
+            session.note("WARNING: Ignoring custom format, because both --format and --quiet are set.")
         for item in items:
             session.out(view.record(item).field("ID"))  # type: ignore[arg-type]
         return 0

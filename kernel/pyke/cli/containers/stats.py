@@ -36,7 +36,7 @@ def _view(whole: bool) -> listing.Listing:
         "PIDs": ("PIDS", lambda row: str((row.get("pids_stats") or {}).get("current", 0))),
     }
     columns = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
-    return listing.Listing("*formatter.statsContext", fields, columns)
+    return listing.Listing("*container.statsContext", fields, columns)
 
 
 def cpu_percent(row: Mapping[str, Any]) -> float:

@@ -22,6 +22,7 @@ _LIMITS = {
     "cpus": ("NanoCpus", DECIMAL, "", "Number of CPUs"),
     "cpuset-cpus": ("CpusetCpus", STRING, "", "CPUs in which to allow execution (0-3, 0,1)"),
     "cpuset-mems": ("CpusetMems", STRING, "", "MEMs in which to allow execution (0-3, 0,1)"),
+    "kernel-memory": ("KernelMemory", BYTES, "", "Kernel memory limit"),
     "memory": ("Memory", BYTES, "m", "Memory limit"),
     "memory-reservation": ("MemoryReservation", BYTES, "", "Memory soft limit"),
     "memory-swap": ("MemorySwap", BYTES_OR_UNLIMITED, "", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
-from pyke.cli.gotemplate.errors import TemplateError
+from pyke.cli.gotemplate.errors import TemplateError, WrongType
 from pyke.cli.gotemplate.formatting import sprintf
 from pyke.cli.gotemplate.values import MISSING, Missing, json_text, kind, text, truth
 
@@ -20,7 +20,7 @@ def _length(value: object) -> int:
         return 0  # a null of the API is an empty list or map of Docker's
     if isinstance(value, Missing):
         raise TemplateError("error calling len: len of nil pointer")
-    raise TemplateError(f"len of type {kind(value)}")
+    raise TemplateError(f"error calling len: len of type {kind(value)}")
 
 
 def _index(value: object, *keys: object) -> object:
@@ -31,10 +31,11 @@ def _index(value: object, *keys: object) -> object:
 
 def _item(value: object, key: object) -> object:
     if isinstance(value, dict):
-        return value.get(key, MISSING)
+        of_texts = all(isinstance(item, str) for item in value.values())
+        return value.get(key, "" if of_texts else MISSING)  # what a map does not have is the zero of its type
     if isinstance(value, (list, tuple, str)):
         if not isinstance(key, int) or isinstance(key, bool):
-            raise TemplateError(f"cannot index slice/array with type {kind(key)}")
+            raise TemplateError(f"error calling index: cannot index slice/array with type {kind(key)}")
         if not 0 <= key < len(value):
             raise TemplateError(f"error calling index: index out of range: {key}")
         return ord(value[key]) if isinstance(value, str) else value[key]
@@ -58,7 +59,7 @@ def _join(items: object, separator: str) -> str:
     if items is None:
         return ""
     if not isinstance(items, (list, tuple)):
-        raise TemplateError(f"wrong type for value; expected []string; got {kind(items)}")
+        raise WrongType(0, "[]string", kind(items))
     return separator.join(text(item) for item in items)
 
 
@@ -67,7 +68,9 @@ def _pad(value: str, before: int, after: int) -> str:
 
 
 def _truncate(value: str, length: int) -> str:
-    return value[:length] if length >= 0 else value
+    if length < 0:
+        return value
+    return value.encode("utf-8", "surrogateescape")[:length].decode("utf-8", "surrogateescape")  # Go cuts bytes
 
 
 def _title(value: str) -> str:
@@ -119,21 +122,29 @@ def _or(*values: object) -> object:
     return next((value for value in values if truth(value)), values[-1])
 
 
-def _string(name: str, function: Callable[..., object]) -> Callable[..., object]:
+def _string(function: Callable[..., object]) -> Callable[..., object]:
     """A function of strings: numbers and others are refused as Go refuses them."""
 
     def checked(*values: object) -> object:
-        for position, value in enumerate(values):
-            if position == 0 and not isinstance(value, str):
-                raise TemplateError(f"error calling {name}: wrong type for value; expected string; got {kind(value)}")
+        if values and not isinstance(values[0], str):
+            raise WrongType(0, "string", kind(values[0]))
         return function(*values)
 
+    checked.__wrapped__ = function  # type: ignore[attr-defined]  # whose arguments are counted
     return checked
 
 
 def _escape_html(*values: object) -> str:
     shown = _printed(*values).replace("&", "&amp;")
     return shown.replace("'", "&#39;").replace('"', "&#34;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _escape_js(*values: object) -> str:
+    """Go's JSEscapeString."""
+    escapes = {"\\": "\\\\", "'": "\\'", '"': '\\"'}
+    return "".join(
+        escapes.get(each) or (each if each.isprintable() and each not in "<>&=" else f"\\u{ord(each):04X}") for each in _printed(*values)
+    )
 
 
 FUNCTIONS: dict[str, Callable[..., object]] = {
@@ -144,23 +155,24 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "html": _escape_html,
     "index": _index,
     "join": _join,
+    "js": _escape_js,
     "json": json_text,
     "le": lambda first, second: not _less("le", second, first),
     "len": _length,
-    "lower": _string("lower", str.lower),
+    "lower": _string(str.lower),
     "lt": lambda first, second: _less("lt", first, second),
     "ne": lambda first, second: not _equal(first, second),
     "not": lambda value: not truth(value),
     "or": _or,
-    "pad": _string("pad", _pad),
+    "pad": _string(_pad),
     "print": _printed,
     "printf": lambda form, *values: sprintf(text(form), values),
     "println": lambda *values: " ".join(text(value) for value in values) + "\n",
     "slice": _slice,
-    "split": _string("split", lambda value, separator: value.split(separator) if separator else list(value)),
-    "title": _string("title", _title),
-    "trim": _string("trim", lambda value, *characters: value.strip(*characters)),
-    "truncate": _string("truncate", _truncate),
-    "upper": _string("upper", str.upper),
+    "split": _string(lambda value, separator: value.split(separator) if separator else list(value)),
+    "title": _string(_title),
+    "trim": _string(lambda value, *characters: value.strip(*characters)),
+    "truncate": _string(_truncate),
+    "upper": _string(str.upper),
     "urlquery": lambda *values: quote_plus(_printed(*values)),
 }

@@ -9,6 +9,7 @@ from pyke.cli.gotemplate.errors import TemplateError
 
 SPACE = " \t\r\n"
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_AFTER_A_NAME = ("", ".", ",", "|", ":", ")", "(", *SPACE)
 _HEXADECIMAL = {"x": 2, "u": 4, "U": 8}
 
 
@@ -20,6 +21,7 @@ class Token:
     text: str
     column: int
     space: bool = False
+    source: str = ""  # how a string or a character was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,22 @@ def _action(template: str, position: int) -> tuple[tuple[Token, ...], int, bool]
     while position < len(template):
         character = template[position]
         if template.startswith("}}", position):
-            return tuple(tokens), position + 2, False
+            return _not_empty(tokens, line), position + 2, False
         if character in SPACE:
             if template.startswith("-}}", position + 1):
-                return tuple(tokens), position + 4, True
+                return _not_empty(tokens, line), position + 4, True
             position, space = position + 1, True
             continue
         token, position = _token(template, position, line, space)
         tokens.append(token)
         space = False
     raise TemplateError(f"template: :{line}: unclosed action")
+
+
+def _not_empty(tokens: list[Token], line: int) -> tuple[Token, ...]:
+    if not tokens:
+        raise TemplateError(f"template: :{line}: missing value for command")
+    return tuple(tokens)
 
 
 def _comment(template: str, position: int, line: int) -> tuple[tuple[Token, ...], int, bool]:
@@ -102,13 +110,16 @@ def _token(template: str, position: int, line: int, space: bool) -> tuple[Token,
     kind = {".": "field", "$": "variable"}.get(character, "word")
     if kind == "word" and not (character.isalpha() or character == "_"):
         raise TemplateError(f"template: :{line}: unexpected {character!r} in command".replace("'", '"'))
-    return _name(template, position, kind, space)
+    return _name(template, position, kind, line, space)
 
 
-def _name(template: str, position: int, kind: str, space: bool) -> tuple[Token, int]:
+def _name(template: str, position: int, kind: str, line: int, space: bool) -> tuple[Token, int]:
     end = position + 1
     while end < len(template) and (template[end].isalnum() or template[end] == "_"):
         end += 1
+    following = template[end : end + 1]
+    if following not in _AFTER_A_NAME and not template.startswith("}}", end):
+        raise TemplateError(f"template: :{line}: bad character U+{ord(following):04X} '{following}'")
     return Token(kind, template[position:end], position, space), end
 
 
@@ -126,7 +137,7 @@ def _string(template: str, position: int, line: int, space: bool) -> tuple[Token
     while position < len(template):
         character = template[position]
         if character == quote:
-            return Token("string", text, start, space), position + 1
+            return Token("string", text, start, space, template[start : position + 1]), position + 1
         if character == "\n" and not raw:
             break
         if character == "\\" and not raw:
@@ -156,4 +167,4 @@ def _character(template: str, position: int, line: int, space: bool) -> tuple[To
         character, end = template[position + 1 : position + 2], position + 2
     if len(character) != 1 or template[end : end + 1] != "'":
         raise TemplateError(f"template: :{line}: unterminated character constant")
-    return Token("number", str(ord(character)), position, space), end + 1
+    return Token("number", str(ord(character)), position, space, template[position : end + 1]), end + 1

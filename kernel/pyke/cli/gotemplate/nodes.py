@@ -10,11 +10,17 @@ class Constant:
     """A literal: a string, a number, true, false, nil."""
 
     value: object
+    text: str  # how it was written, for errors
+    line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """`.a.b`, `$x.a`, `(pipeline).a`: a start and the fields taken from it. `start` is "." , a variable's name, or a Pipeline."""
+    """`.a.b`, `$x.a`, `(pipeline).a`: a start and the fields taken from it. `start` is "." , a variable's name, or a Pipeline.
+
+    Its column is that of its second part where it has one, as Go's errors have it.
+    """
 
     start: str | Pipeline
     fields: tuple[str, ...]
@@ -24,7 +30,7 @@ class Path:
     @property
     def text(self) -> str:
         """How it was written, for errors."""
-        start = "" if self.start == "." else self.start if isinstance(self.start, str) else "(...)"
+        start = "" if self.start == "." else self.start if isinstance(self.start, str) else f"({self.start.text})"
         return start + "".join(f".{name}" for name in self.fields) or "."
 
 
@@ -36,6 +42,11 @@ class Function:
     line: int
     column: int
 
+    @property
+    def text(self) -> str:
+        """How it was written, for errors."""
+        return self.name
+
 
 Operand = Constant | Path | Function
 
@@ -46,6 +57,11 @@ class Command:
 
     operands: tuple[Operand, ...]
 
+    @property
+    def text(self) -> str:
+        """How it was written, for errors."""
+        return " ".join(operand.text for operand in self.operands)
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -54,6 +70,11 @@ class Pipeline:
     commands: tuple[Command, ...]
     variables: tuple[str, ...] = ()
     declares: bool = True
+
+    @property
+    def text(self) -> str:
+        """How it was written, for errors."""
+        return " | ".join(command.text for command in self.commands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +106,15 @@ class Jump:
     kind: str
 
 
-Node = Text | Print | Branch | Jump
+@dataclass(frozen=True, slots=True)
+class Include:
+    """`template` or `block`: another template, by the name that `define` gave it, with a value of its own."""
+
+    name: str
+    pipeline: Pipeline | None
+    text: str
+    line: int
+    column: int
+
+
+Node = Text | Print | Branch | Jump | Include

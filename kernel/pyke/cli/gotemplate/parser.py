@@ -8,19 +8,19 @@ from pyke.cli.gotemplate import lexer
 from pyke.cli.gotemplate.errors import TemplateError
 from pyke.cli.gotemplate.functions import FUNCTIONS
 from pyke.cli.gotemplate.lexer import Piece, Token
-from pyke.cli.gotemplate.nodes import Branch, Command, Constant, Function, Jump, Node, Operand, Path, Pipeline, Print, Text
+from pyke.cli.gotemplate.nodes import Branch, Command, Constant, Function, Include, Jump, Node, Operand, Path, Pipeline, Print, Text
 
 MAXIMUM_DEPTH = 50
 _WORDS: dict[str, object] = {"true": True, "false": False, "nil": None}
 
 
-def parse(template: str) -> tuple[Node, ...]:
-    """Parse a template; TemplateError with Go's words."""
+def parse(template: str) -> tuple[tuple[Node, ...], dict[str, tuple[Node, ...]]]:
+    """Parse a template into its nodes and the templates that it defines; TemplateError with Go's words."""
     body = _Body(list(lexer.pieces(template)))
     nodes, end = body.nodes(0, ranges=0)
     if end:
         raise TemplateError(f"template: :{body.line}: unexpected {{{{{end}}}}}")
-    return nodes
+    return nodes, body.defined
 
 
 class _Body:
@@ -31,6 +31,7 @@ class _Body:
         self.position = 0
         self.line = 1
         self.variables: list[str] = ["$"]
+        self.defined: dict[str, tuple[Node, ...]] = {}
 
     def nodes(self, depth: int, ranges: int) -> tuple[tuple[Node, ...], str]:
         """Parse up to the `end` or `else` that closes this level: the nodes, and which it was ("" at the end of the template)."""
@@ -51,7 +52,10 @@ class _Body:
                     self.position -= 1  # the caller looks at what follows `else`
                 del self.variables[known:]
                 return tuple(nodes), word
-            nodes.append(self._node(word, piece, depth, ranges))
+            if word == "define":
+                self._define(_Action(piece.tokens[1:], piece.line, ["$"]).name("define"), piece, depth)
+            else:
+                nodes.append(self._node(word, piece, depth, ranges))
         return tuple(nodes), ""
 
     def _node(self, word: str, piece: Piece, depth: int, ranges: int) -> Node:
@@ -62,9 +66,27 @@ class _Body:
             if not ranges:
                 raise TemplateError(f"template: :{piece.line}: {{{{{word}}}}} outside {{{{range}}}}")
             return Jump(word)
-        if word in ("define", "template", "block"):
-            raise TemplateError(f"template: :{piece.line}: {{{{{word}}}}} is not supported by pyke")
+        if word in ("template", "block"):
+            return self._include(word, piece, depth)
         return Print(_Action(tokens, piece.line, self.variables).whole("command"))
+
+    def _define(self, name: str, piece: Piece, depth: int) -> None:
+        """Parse the body of a template with a name; it sees no variables of ours."""
+        outside, self.variables = self.variables, ["$"]
+        body, end = self.nodes(depth + 1, 0)
+        if end != "end":
+            raise TemplateError(f"template: :{piece.line}: unexpected {f'{{{{{end}}}}}' if end else 'EOF'} in define clause")
+        self.variables = outside
+        self.defined[name] = body
+
+    def _include(self, word: str, piece: Piece, depth: int) -> Include:
+        tokens = piece.tokens or ()
+        action = _Action(tokens[1:], piece.line, self.variables)
+        name = action.name(word, alone=False)
+        pipeline = action.whole(word) if len(tokens) > 2 or word == "block" else None
+        if word == "block":
+            self._define(name, piece, depth)
+        return Include(name, pipeline, piece.text, piece.line, tokens[1].column)
 
     def _branch(self, kind: str, tokens: Sequence[Token], depth: int, ranges: int) -> Branch:
         known, line = len(self.variables), self.line
@@ -109,11 +131,23 @@ class _Action:
     def _fail(self, message: str) -> TemplateError:
         return TemplateError(f"template: :{self.line}: {message}")
 
+    def name(self, context: str, *, alone: bool = True) -> str:
+        """The string that names a template; it stands `alone` in the action or is followed by a pipeline."""
+        token = self._peek()
+        if token is None or token.kind != "string":
+            raise self._fail(f"unexpected {f'<{token.text}>' if token else '{{end}}'} in {context} clause")
+        self.position += 1
+        if alone and (following := self._peek()) is not None:
+            raise self._fail(f"unexpected <{following.text}> in {context} clause")
+        return token.text
+
     def whole(self, context: str, *, ranges: bool = False) -> Pipeline:
         """The pipeline that the tokens are, with its declaration."""
         names, declares = self._declaration(ranges)
         pipeline = self._pipeline(context, 0)
         if (token := self._peek()) is not None:
+            if token.kind == ")":
+                raise self._fail("unexpected right paren")
             raise self._fail(f"unexpected <{token.text}> in {context}")
         if declares:
             self.variables += names
@@ -166,24 +200,29 @@ class _Action:
 
     def _operand(self, token: Token, depth: int) -> Operand:
         if token.kind == "string":
-            return Constant(token.text)
+            return Constant(token.text, token.source, self.line, token.column)
         if token.kind == "number":
-            return Constant(self._number(token.text))
+            return Constant(self._number(token.text), token.source or token.text, self.line, token.column)
         if token.kind == "(":
             return self._parenthesis(token, depth)
         if token.kind == "field":
             fields = (token.text[1:],) if token.text != "." else ()
-            return Path(".", fields + self._fields(), self.line, token.column)
+            return self._path(".", fields, token)
         if token.kind == "variable":
             self._require_known([token.text])
-            return Path(token.text, self._fields(), self.line, token.column)
+            return self._path(token.text, (), token)
         if token.kind == "word" and token.text in _WORDS:
-            return Constant(_WORDS[token.text])
+            return Constant(_WORDS[token.text], token.text, self.line, token.column)
         if token.kind == "word":
             if token.text not in FUNCTIONS:
                 raise self._fail(f'function "{token.text}" not defined')
             return Function(token.text, self.line, token.column)
         raise self._fail(f"unexpected <{token.text}> in operand")
+
+    def _path(self, start: str | Pipeline, fields: tuple[str, ...], first: Token) -> Path:
+        following = self._peek()
+        column = following.column if following is not None and following.kind == "field" and not following.space else first.column
+        return Path(start, fields + self._fields(), self.line, column)
 
     def _fields(self) -> tuple[str, ...]:
         """The `.b.c` that follow an operand without a space between."""
@@ -199,7 +238,7 @@ class _Action:
         if closing is None:
             raise self._fail("unclosed left paren")
         self.position += 1
-        return Path(pipeline, self._fields(), self.line, token.column)
+        return self._path(pipeline, (), token)
 
     def _number(self, text: str) -> int | float:
         try:

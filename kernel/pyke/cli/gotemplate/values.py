@@ -72,13 +72,13 @@ def number(value: float) -> str:
 
 
 def json_text(value: object) -> str:
-    """The value as JSON, with Go's HTML escapes."""
+    """The value as JSON. What stands in a list is escaped as Go escapes it for HTML, and nothing else is, as in Docker."""
     if isinstance(value, Missing):
         return "null"
-    if isinstance(value, Record):
-        value = value.as_dict()
     try:
-        return jsontext.dumps(value, escape_html=True)
+        if isinstance(value, Record):
+            return jsontext.dumps(value.as_dict(), escape_html=True)
+        return jsontext.dumps(value)
     except TypeError as error:
         raise TemplateError(str(error)) from error
 

@@ -17,6 +17,10 @@ NOT_FOUND = 404
 
 
 def _create(session: Session, options: Options) -> int:
+    if not options.yes("ipv4"):
+        raise PykeError("a network without IPv4 addresses cannot be made", hint=f"pyke network create --ipv6 {options.arguments[0]}")
+    if options.text("scope") not in ("", "local"):
+        raise PykeError(f"a network of the scope {options.text('scope')} needs a swarm", hint=f"pyke network create {options.arguments[0]}")
     body = {
         "Name": options.arguments[0],
         "CheckDuplicate": True,
@@ -97,9 +101,11 @@ CREATE = Command(
         Flag("ip-range", "", LIST, "Allocate container ip from a sub-range"),
         Flag("ipam-driver", "", STRING, "IP Address Management Driver", "default"),
         Flag("ipam-opt", "", LIST, "Set IPAM driver specific options"),
+        Flag("ipv4", "", BOOL, "Enable IPv4 address assignment", True),
         Flag("ipv6", "", BOOL, "Enable IPv6 networking"),
         Flag("label", "", LIST, "Set metadata on a network"),
         Flag("opt", "o", LIST, "Set driver specific options"),
+        Flag("scope", "", STRING, "Control the network's scope: local"),
         Flag("subnet", "", LIST, "Subnet in CIDR format that represents a network segment"),
     ],
     minimum=1,

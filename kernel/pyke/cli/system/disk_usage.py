@@ -78,7 +78,7 @@ def _disk_usage(session: Session, options: Options) -> int:
     if options.yes("verbose") and not options.text("format"):
         _verbose(session, usage)
         return 0
-    view = Listing("*formatter.diskUsageContext", FIELDS, ("Type", "TotalCount", "Active", "Size", "Reclaimable"))
+    view = Listing("*formatter.diskUsageImagesContext", FIELDS, ("Type", "TotalCount", "Active", "Size", "Reclaimable"))
     listing.show(session, view, _summary(usage), options.text("format"))
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyke.cli import follow, timestamps
 from pyke.cli.flags import FILTER, STRING, Command, Flag, Options
+from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyke.cli.session import Session
+
+
+BAD_TEMPLATE = 64  # the exit status, Docker's
+REFUSED = "Error parsing format: "
+NO_EVENT: dict[str, Any] = {"Type": "", "Action": "", "Actor": {"ID": "", "Attributes": {}}, "scope": "", "time": 0, "timeNano": 0}
 
 
 class _Event:
@@ -45,13 +51,19 @@ def _renderer(template: str) -> Callable[[dict[str, Any]], str]:
         return _line
     from pyke.cli.listing import compile_template
 
-    render = compile_template("{{json .}}" if template == "json" else template)
+    render = compile_template("{{json .}}" if template == "json" else template, (REFUSED, REFUSED))
+    render(_Event(NO_EVENT))  # a template that fits no event is refused before the first one happens
     return lambda event: render(_Event(event))
 
 
 def _events(session: Session, options: Options) -> int:
-    query = {"since": options.moment("since"), "until": options.moment("until"), "filters": options.filters() or None}
-    render = _renderer(options.text("format"))
+    since, until = (options.moment(name, "{error}") for name in ("since", "until"))
+    query = {"since": since, "until": until, "filters": options.filters() or None}
+    try:
+        render = _renderer(options.text("format"))
+    except PykeError as error:
+        session.fail(error)
+        return BAD_TEMPLATE
     for event in follow.events(session.engine, query):
         session.out(render(event))
     return 0

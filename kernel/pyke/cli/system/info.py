@@ -45,10 +45,10 @@ def _version(session: Session, options: Options) -> int:
     if template == "json":
         session.out(jsontext.dumps(both, escape_html=True))
     elif template:
-        from pyke.cli.listing import Struct, compile_template
+        from pyke.cli.listing import BAD_TEMPLATE, Struct, compile_template
 
         fields = {name: _with_go_names(part) for name, part in both.items()}
-        session.out(compile_template(template, failure="")(Struct("system.versionInfo", fields)))
+        session.out(compile_template(template, (BAD_TEMPLATE, ""))(Struct("system.versionInfo", fields)))
     else:
         session.out(_version_text(client, server))
     if failure is not None:
@@ -95,9 +95,9 @@ def _info(session: Session, options: Options) -> int:
     if template == "json":
         session.out(jsontext.dumps(info, escape_html=True))
     elif template:
-        from pyke.cli.listing import Struct, compile_template
+        from pyke.cli.listing import BAD_TEMPLATE, Struct, compile_template
 
-        session.out(compile_template(template, failure="")(Struct("system.dockerInfo", info, _SPELT)))
+        session.out(compile_template(template, (BAD_TEMPLATE, ""))(Struct("system.dockerInfo", info, _SPELT)))
     else:
         session.out("\n".join(_info_lines(info)))
         for warning in info.get("Warnings") or []:

@@ -20,7 +20,18 @@ _MAPS = (
     *("Annotations", "Config", "DriverOpts", "ExposedPorts", "Labels", "Networks", "Options", "PortBindings", "Ports"),
     *("StorageOpt", "Sysctls", "Tmpfs", "Volumes"),
 )
-_POINTERS = ("Health", "Healthcheck", "IPAMConfig", "Init", "MemorySwappiness", "OomKillDisable", "PidsLimit", "StopTimeout")
+_POINTERS = (
+    *("Health", "Healthcheck", "IPAMConfig", "Init", "MemorySwappiness", "OomKillDisable", "PidsLimit"),
+    *("SizeRootFs", "SizeRw", "StopTimeout"),
+)
+# What Docker's structs have and its JSON leaves out where it is empty.
+_OMITTED: dict[str, object] = {
+    **dict.fromkeys(("Annotations", "ExposedPorts", "Mounts", "Shell", "StorageOpt", "Sysctls", "Tmpfs"), None),
+    **dict.fromkeys(("Health", "Healthcheck", "Init", "SizeRootFs", "SizeRw", "StopTimeout"), None),
+    **dict.fromkeys(("MacAddress", "Name", "Driver", "StopSignal"), ""),
+    **dict.fromkeys(("ArgsEscaped", "NetworkDisabled"), False),
+}
+_OF_ANY_KEY = tuple(name for name in _MAPS if name != "Config")  # which is a map in LogConfig alone
 DOCKERS_OTHERS = ("config", "node", "plugin", "secret", "service", "task")
 NOT_FOUND = 404
 BAD_TEMPLATE = 64
@@ -53,7 +64,10 @@ def _show(session: Session, options: Options, kinds: list[str]) -> int:
             found.append(render(_find(session, name, kinds, wants_size=options.has("size") and options.yes("size"))))
         except PykeError as error:
             failures.append(error)
-    session.out("\n".join(found) if template else _list(found))
+    if template == "json":
+        session.out("[" + ",".join(found) + "]")
+    else:
+        session.out("\n".join(found) if template else _list(found))
     for failure in failures:
         session.fail(failure)
     return 1 if failures else 0
@@ -69,11 +83,11 @@ def _renderer(template: str) -> Callable[[Any], str]:
     if not template:
         return jsontext.pretty
     if template == "json":
-        return lambda item: jsontext.dumps(item, escape_html=True)
+        return jsontext.dumps
     from pyke.cli.gotemplate import Template, TemplateError
 
     try:
-        parsed = Template(template, missing_is_error=True, null_text=_null_text)
+        parsed = Template(template, missing_is_error=True, null_text=_null_text, omitted=_OMITTED, maps=_OF_ANY_KEY)
     except TemplateError as error:
         raise PykeError(f"template parsing error: {error}") from error
 

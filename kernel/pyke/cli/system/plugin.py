@@ -45,5 +45,9 @@ LS = Command(
     "",
     "List installed plugins",
     _list,
-    [Flag("format", "", STRING, FORMAT_HELP), Flag("quiet", "q", BOOL, "Only display plugin names")],
+    [
+        Flag("format", "", STRING, FORMAT_HELP),
+        Flag("no-trunc", "", BOOL, "Don't truncate output"),  # nothing of it is ever cut
+        Flag("quiet", "q", BOOL, "Only display plugin names"),
+    ],
 )

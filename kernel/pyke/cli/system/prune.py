@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyke.cli import units
 from pyke.cli.flags import BOOL, FILTER, Command, Flag, Options
+from pyke.errors import PykeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _volume_warning(options: Options) -> str:
 
 def _system(session: Session, options: Options) -> int:
     if options.yes("volumes") and "until" in options.filters():
-        options.refuse('The "until" filter is not supported with "--volumes"')
+        raise PykeError('ERROR: The "until" filter is not supported with "--volumes"', hint="pyke system prune --filter until=24h")
     what = ["all stopped containers", "all networks not used by at least one container"]
     what += ["all anonymous volumes not used by at least one container"] if options.yes("volumes") else []
     what += ["all images without at least one container associated to them" if options.yes("all") else "all dangling images"]

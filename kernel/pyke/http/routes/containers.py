@@ -25,7 +25,7 @@ def list_containers(request: Request) -> Reply:
         if query.text(old):
             wanted.setdefault(old, []).append(query.text(old))
     found = engine.containers.all()
-    if not (query.flag("all") or limit > 0 or "status" in wanted or "exited" in wanted or {"before", "since"} & set(wanted)):
+    if not (query.flag("all") or limit > 0 or "status" in wanted):
         found = [each for each in found if each.state.is_running or each.state.status == "restarting"]
     found = filters.containers(engine, wanted, found)
     found = found[:limit] if limit > 0 else found
