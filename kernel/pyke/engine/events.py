@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from pyke.engine.state import State
 from pyke.model import Event
@@ -21,11 +21,14 @@ class Events:
         self._lock = state.lock  # an event is told and recorded together with what it is about
         self._listeners: list[queue.Queue[Event | None]] = []
 
-    def publish(self, kind: str, action: str, object: str, **attributes: str) -> Event:
-        """Record an event and hand it to every listener. `attributes` are what Docker shows under Actor; the longest go when they are
-        more than an event may hold. Within a transaction it is recorded with it, and told when that has been made."""
+    def publish(self, kind: str, action: str, object: str, known: Mapping[str, str] | None = None, /, **attributes: str) -> Event:
+        """Record an event and hand it to every listener. What is `known` of the object (its labels, which may have any name) and the
+        `attributes` of the event are what Docker shows under Actor; the longest go when they are more than an event may hold. Within a
+        transaction it is recorded with it, and told when that has been made."""
         with self._state.transaction():
-            event = Event(time=time.time_ns(), kind=kind, action=action, object=object, attributes=_bounded(attributes))
+            event = Event(
+                time=time.time_ns(), kind=kind, action=action, object=object, attributes=_bounded({**(known or {}), **attributes})
+            )
             self._state.add_event(event)
             self._state.after_commit(lambda: self._deliver(event))
         return event

@@ -90,6 +90,19 @@ class Volumes:
             if volume is not None and not in_use:
                 self._call(volume, "unmount")
 
+    def tell_mounted(self, container: Container) -> None:
+        """An event for each volume of a container that has begun to run."""
+        for mount in container.mounts:
+            if mount.kind == "volume":
+                attributes = {"read/write": "false" if mount.read_only else "true", "propagation": "", "destination": mount.target}
+                self.engine.events.publish("volume", "mount", mount.name, attributes, driver=mount.driver, container=container.id)
+
+    def tell_unmounted(self, container: Container) -> None:
+        """An event for each volume of a container that has ended."""
+        for mount in container.mounts:
+            if mount.kind == "volume":
+                self.engine.events.publish("volume", "unmount", mount.name, driver=mount.driver, container=container.id)
+
     def release(self, container: str, *, remove_anonymous: bool = True) -> None:
         """A container goes: its anonymous volumes go with it, where asked, unless another container has them too."""
         record = self.engine.state.containers.get(container)

@@ -29,6 +29,13 @@ def test_a_listener_hears_what_comes_after_it_asked(events: Events) -> None:
     assert subscription.next(timeout=0) is None
 
 
+def test_a_label_may_have_the_name_of_anything(events: Events) -> None:
+    labels = {"kind": "a", "action": "b", "object": "c", "self": "d", "known": "e", "exitCode": "f"}
+    event = events.publish("container", "die", "one", labels, exitCode="3")
+    assert (event.kind, event.action, event.object) == ("container", "die", "one")
+    assert event.attributes == {**labels, "exitCode": "3"}
+
+
 def test_the_past_comes_first_and_once(events: Events) -> None:
     events.publish("container", "create", "one")
     subscription = events.subscribe(since=1, until=time.time_ns() + 200_000_000)

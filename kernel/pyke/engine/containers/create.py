@@ -121,7 +121,7 @@ def _make(engine: Engine, image: Image, container: Container) -> Container:
         copy_up.fill(engine, container)
         with engine.state.transaction():
             engine.containers.put(container)
-            engine.events.publish("container", "create", container.id, **engine.attributes(container))
+            engine.events.publish("container", "create", container.id, engine.attributes(container))
         undo.pop_all()
     return container
 

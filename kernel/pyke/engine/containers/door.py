@@ -187,7 +187,9 @@ class Containers:
     ) -> None:
         """Give a client's connection to the container. The bytes flow between client and monitor from here on."""
         request = attach.request(client, early=early, streams=streams, framed=framed, detach_keys=detach_keys)
-        attach.attach(self.engine, self.get(ref), request, logs=logs)
+        container = self.get(ref)
+        attach.attach(self.engine, container, request, logs=logs)
+        self.engine.events.publish("container", "attach", container.id, self.engine.attributes(container))
 
     def arriving(self, ref: str) -> AbstractContextManager[None]:
         """For the time between telling a client that it is attached and attaching it: a start waits for that."""

@@ -217,7 +217,7 @@ class Execs:
     def _tell(self, action: str, container: Container, exec: Exec, **attributes: str) -> None:
         if action != "exec_die":
             action = f"{action}: {' '.join(exec.spec.command)}"
-        self.engine.events.publish("container", action, container.id, **self.engine.attributes(container), execID=exec.id, **attributes)
+        self.engine.events.publish("container", action, container.id, self.engine.attributes(container), execID=exec.id, **attributes)
 
     def _by_prefix(self, prefix: str) -> Exec | None:
         matching = [exec for id, exec in self._execs.items() if prefix and id.startswith(prefix)]

@@ -73,8 +73,9 @@ def _settle(engine: Engine, container: Container, record: ExitRecord) -> Contain
 def _publish(engine: Engine, container: Container, record: ExitRecord) -> None:
     attributes = engine.attributes(container)
     if record.oom_killed:
-        engine.events.publish("container", "oom", container.id, **attributes)
-    engine.events.publish("container", "die", container.id, **attributes, exitCode=str(record.code))
+        engine.events.publish("container", "oom", container.id, attributes)
+    engine.events.publish("container", "die", container.id, attributes, exitCode=str(record.code))
+    engine.volumes.tell_unmounted(container)
 
 
 def handle_logged(engine: Engine, id: str, record: ExitRecord, noted: Callable[[], None]) -> None:

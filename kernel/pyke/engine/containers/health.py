@@ -38,15 +38,16 @@ class HealthChecks:
         self._guard = threading.Lock()
         self._stops: dict[str, threading.Event] = {}
 
-    def begin(self, container: Container) -> None:
-        """Check a running container from now on, if it has a health check. Idempotent."""
+    def begin(self, container: Container, since: int = 0) -> None:
+        """Check a running container from now on, if it has a health check: the next time an interval after the last probe, or after
+        `since` (ns), if that was later. Idempotent."""
         if container.health_check is None:
             return
         with self._guard:
             if container.id in self._stops:
                 return
             stop = self._stops[container.id] = threading.Event()
-        threading.Thread(target=self._watch, args=(container.id, stop), name=f"pyke-health-{container.short_id}", daemon=True).start()
+        threading.Thread(target=self._watch, args=(container.id, stop, since), name=f"pyke-health-{container.short_id}", daemon=True).start()
 
     def end(self, id: str) -> None:
         """Check it no more. Idempotent; a probe that is under way is not waited for, and its finding is dropped."""
@@ -62,8 +63,8 @@ class HealthChecks:
         for stop in stops.values():
             stop.set()
 
-    def _watch(self, id: str, stop: threading.Event) -> None:
-        while not stop.wait(self._pause(id)):
+    def _watch(self, id: str, stop: threading.Event, since: int) -> None:
+        while not stop.wait(self._pause(id, since)):
             container = self._engine.state.containers.get(id)
             check = container.health_check if container else None
             if container is None or check is None:
@@ -74,13 +75,13 @@ class HealthChecks:
             if not stop.is_set():
                 self._take_note(id, probe)
 
-    def _pause(self, id: str) -> float:
+    def _pause(self, id: str, since: int) -> float:
         """Seconds until the next probe, counted from the last one, or from the start, whichever engine saw them."""
         container = self._engine.state.containers.get(id)
         if container is None or container.health_check is None:
             return 0.0
         health, now = container.state.health or Health(), time.time_ns()
-        last = health.log[-1].end if health.log else container.state.started_at
+        last = max(health.log[-1].end if health.log else container.state.started_at, since)
         wanted = interval(container.health_check, health, (now - container.state.started_at) / 1e9)
         return min(max(wanted - (now - last) / 1e9, 0.0), wanted) if container.state.status == "running" else wanted
 
@@ -94,7 +95,7 @@ class HealthChecks:
             container = self._engine.containers.put_state(container, health=after)
         if after.status != before.status:
             action = f"health_status: {after.status}"
-            self._engine.events.publish("container", action, id, **self._engine.attributes(container))
+            self._engine.events.publish("container", action, id, self._engine.attributes(container))
             if after.status == "unhealthy":
                 unhealthy.act(self._engine, container)
 

@@ -28,6 +28,6 @@ def rename(engine: Engine, container: Container, name: str, *, caller: Caller) -
         renamed = replace(container, name=name)
         with engine.state.transaction():
             engine.containers.put(renamed)
-            engine.events.publish("container", "rename", container.id, **engine.attributes(renamed), oldName=f"/{container.name}")
+            engine.events.publish("container", "rename", container.id, engine.attributes(renamed), oldName=f"/{container.name}")
         engine.containers.release_name(container.name)
         engine.networks.renamed(renamed)

@@ -98,7 +98,8 @@ def record_start(engine: Engine, container: Container) -> Container:
     """Put a container that has begun to run on record, together with the event that says so."""
     with engine.state.transaction():
         engine.containers.put(container)
-        engine.events.publish("container", "start", container.id, **engine.attributes(container))
+        engine.volumes.tell_mounted(container)
+        engine.events.publish("container", "start", container.id, engine.attributes(container))
     return container
 
 

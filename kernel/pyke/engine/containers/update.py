@@ -34,7 +34,7 @@ def update(engine: Engine, container: Container, limits: Limits, restart: Restar
             ) from error
         container = engine.containers.put(replace(container, spec=updated))
         _tell_monitor(engine, container)
-    engine.events.publish("container", "update", container.id, **engine.attributes(container))
+    engine.events.publish("container", "update", container.id, engine.attributes(container))
 
 
 def _check(container: Container, limits: Limits, restart: RestartPolicy | None) -> None:

@@ -82,7 +82,7 @@ def commit(engine: Engine, container: Container, wanted: Commit) -> Image:
         parcel = Parcel(text, (*(Digest(each.blob) for each in base.layers), layer), ())
         image = image_load.store(engine, reception, parcel, [name] if name is not None else [], source="commit", parent=base.id)
     attributes = engine.attributes(container) | {"comment": wanted.message, "imageID": image.id, "imageRef": name.familiar if name else ""}
-    engine.events.publish("container", "commit", container.id, **attributes)
+    engine.events.publish("container", "commit", container.id, attributes)
     return image
 
 

@@ -159,7 +159,7 @@ class Images:
                 image = self._name(image, name)
             self.write_index()
         self.unsynced.settle()
-        self._engine.events.publish("image", source, image.id, **self.attributes(image))
+        self._engine.events.publish("image", source, image.id, self.attributes(image))
         self._engine.hooks.image_added(image, source)
         return image
 
@@ -179,7 +179,7 @@ class Images:
         with self.lock:
             image = self._name(self._existing(ref), wanted)
             self.write_index()
-        self._engine.events.publish("image", "tag", image.id, **{**self.attributes(image), "name": wanted.familiar})
+        self._engine.events.publish("image", "tag", image.id, self.attributes(image), name=wanted.familiar)
 
     def _name(self, image: Image, name: Reference) -> Image:
         canonical = str(name)

@@ -83,7 +83,7 @@ class Push:
         self._engine.images.mark(self._image, self._name, digest)
         self._work.tell(message(f"{self._name.tag}: digest: {digest} size: {len(manifest)}"))
         self._work.tell({"progressDetail": {}, "aux": {"Tag": self._name.tag, "Digest": digest, "Size": len(manifest)}})
-        self._engine.events.publish("image", "push", self._name.familiar, **self._image.config.labels, name=self._name.familiar_repository)
+        self._engine.events.publish("image", "push", self._name.familiar, self._image.config.labels, name=self._name.familiar_repository)
 
     def _layers(self) -> None:
         layers = {layer.blob: layer for layer in reversed(self._image.layers)}.values()  # the topmost first, as Docker lists them

@@ -85,7 +85,7 @@ def _forget_digest(engine: Engine, image: Image, ref: str) -> list[Removal]:
 def _take_name(engine: Engine, image: Image, name: str) -> Removal:
     known = engine.images.get(image.id)
     engine.state.images.put(replace(known, tags=tuple(tag for tag in known.tags if tag != name)))
-    engine.events.publish("image", "untag", image.id, **{**image.config.labels, "name": image.id})
+    engine.events.publish("image", "untag", image.id, image.config.labels, name=image.id)
     return Removal("untagged", familiar(name))
 
 
@@ -111,7 +111,7 @@ def _delete(engine: Engine, image: Image, *, force: bool, prune_parents: bool, i
         engine.state.images.put(replace(engine.images.get(image.id), removed=True, tags=(), repo_digests=()))
     else:
         engine.state.images.delete(image.id)
-    engine.events.publish("image", "delete", image.id, **{**image.config.labels, "name": image.id})
+    engine.events.publish("image", "delete", image.id, image.config.labels, name=image.id)
     removals.append(Removal("deleted", image.id))
     removals += [Removal("deleted", chain_id) for chain_id in _collect_layers(engine, image)]
     parent = engine.state.images.get(image.parent) if image.parent else None
@@ -177,7 +177,7 @@ def prune(engine: Engine, filters: Filters) -> Pruned:
 def _is_dangling_only(filters: Filters) -> bool:
     values = {value.lower() for value in (filters or {}).get("dangling", ("true",))}
     if not values <= {"1", "0", "true", "false", "t", "f"} or len(values) != 1:
-        raise InvalidRequest(f"Invalid filter 'dangling={','.join(sorted(values))}'", hint="pyke image prune --all")
+        raise InvalidRequest(f"Invalid filter 'dangling=[{' '.join(sorted(values))}]'", hint="pyke image prune --all")
     return values <= {"1", "true", "t"}
 
 
