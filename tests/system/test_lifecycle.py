@@ -95,12 +95,25 @@ def test_a_paused_container_is_not_checked(shared: TestEngine) -> None:
     checked(shared, "hh", "true")
     eventually(lambda: status(shared, "hh").endswith("(healthy)"), "it is healthy")
     shared.ok("pause", "hh")
-    time.sleep(0.3)
     before = shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh")
     time.sleep(0.5)
     assert shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") == before
     shared.ok("unpause", "hh")
     eventually(lambda: shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") != before, "it is checked again")
+
+
+def test_a_probe_that_is_frozen_with_its_container_does_not_count(shared: TestEngine) -> None:
+    checked(shared, "hh", "[ ! -e /slow ] || exec sleep 1", "--health-timeout", "1500ms", "--health-retries", "1")
+    eventually(lambda: status(shared, "hh").endswith("(healthy)"), "it is healthy")
+    shared.ok("exec", "hh", "touch", "/slow")
+    eventually(lambda: "sleep 1\n" in shared.ok("top", "hh", "-o", "pid,args") + "\n", "a probe is under way")
+    shared.ok("pause", "hh")
+    time.sleep(2)  # longer than a probe may take
+    assert shared.ok("inspect", "-f", "{{.State.Health.Status}} {{.State.Health.FailingStreak}}", "hh") == "healthy 0"
+    shared.ok("unpause", "hh")
+    before = shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh")
+    eventually(lambda: shared.ok("inspect", "-f", "{{json .State.Health.Log}}", "hh") != before, "it is checked again")
+    assert status(shared, "hh").endswith("(healthy)")
 
 
 @pytest.mark.parametrize(("wish", "running"), [("restart", True), ("stop", False), ("kill", False)])

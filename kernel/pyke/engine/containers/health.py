@@ -47,7 +47,8 @@ class HealthChecks:
             if container.id in self._stops:
                 return
             stop = self._stops[container.id] = threading.Event()
-        threading.Thread(target=self._watch, args=(container.id, stop, since), name=f"pyke-health-{container.short_id}", daemon=True).start()
+        name = f"pyke-health-{container.short_id}"
+        threading.Thread(target=self._watch, args=(container.id, stop, since), name=name, daemon=True).start()
 
     def end(self, id: str) -> None:
         """Check it no more. Idempotent; a probe that is under way is not waited for, and its finding is dropped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pyke.engine.borders import host_errors
@@ -25,6 +26,7 @@ def pause(engine: Engine, container: Container, *, caller: Caller) -> None:
             raise _not_running(container)
         _freeze(engine, container)
         _record(engine, container, "pause", "paused")
+        engine.health.end(container.id)  # a probe that is under way is frozen, too, and finds out nothing
 
 
 def _freeze(engine: Engine, container: Container) -> None:
@@ -53,6 +55,7 @@ def unpause(engine: Engine, container: Container, *, caller: Caller) -> None:
             raise Conflict(f"Container {container.id} is not paused", hint=f"pyke pause {container.name}")
         thaw(engine, container)
         _record(engine, container, "unpause", "running")
+        engine.health.begin(container, since=time.time_ns())
 
 
 def _record(engine: Engine, container: Container, action: str, status: str) -> None:
