@@ -174,6 +174,21 @@ def test_a_worker_that_is_killed_costs_only_time(engine: TestEngine) -> None:
     eventually(lambda: not place(engine, "overlay", "staging") and not place(engine, "overlay", "trash"))
 
 
+def test_a_client_that_stops_in_the_middle_keeps_nobody_waiting(engine: TestEngine) -> None:
+    data = archive([own_layer()], "stopped:1")
+    clients = [engine.start("load") for _ in range(3)]
+    for client in clients:
+        send(client, data[:2_500_000])
+    eventually(lambda: len(workers(engine)) == 2)
+    output, errors = engine.start("load").communicate(archive([BUSYBOX, own_layer()], "other:1"), timeout=120)
+    assert output == b"Loaded image: other:1\n", errors
+    for client in clients:
+        output, errors = client.communicate(data[2_500_000:], timeout=120)
+        assert output == b"Loaded image: stopped:1\n", errors
+    assert len(layers_of(engine)) == 3
+    eventually(lambda: not place(engine, "overlay", "staging") and not place(engine, "overlay", "trash"))
+
+
 def test_what_only_looks_like_a_layer_is_removed(engine: TestEngine) -> None:
     found = members([BUSYBOX], "looks:1")
     decoys = {

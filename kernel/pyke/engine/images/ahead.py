@@ -42,6 +42,7 @@ class Ahead:
         self._engine, self._driver = engine, driver
         self._pool = ThreadPoolExecutor(AT_ONCE, "ahead")
         self._guesses: list[Guess] = []
+        self._lock = threading.Lock()
         self._can_rename = engine.plugins.implements("storage", driver, RenamesLayers)
         if self._can_rename:
             engine.images.nursery.warm_up([type(engine.plugins.driver("storage", driver)).__module__])
@@ -55,11 +56,14 @@ class Ahead:
 
     def take(self, wanted: Wanted) -> int | None:
         """Let what was unpacked be this layer; returns its size in bytes. None where nobody has guessed it, or it could not be done."""
-        for guess in [each for each in self._guesses if each.path == wanted.blob]:
+        with self._lock:
+            guess = next((each for each in self._guesses if each.path == wanted.blob), None)
+            if guess is None:
+                return None
             self._guesses.remove(guess)
-            with contextlib.suppress(PykeError, TimeoutError):  # who unpacks it anew will meet the error, if it is one of the layer
-                return guess.become(wanted)
-            guess.leave()
+        with contextlib.suppress(PykeError, OSError):  # who unpacks it anew will meet the error, if it is one of the layer
+            return guess.become(wanted)
+        guess.leave()
         return None
 
     def close(self) -> None:
@@ -129,8 +133,8 @@ class Guess:
 
     def become(self, wanted: Wanted) -> int:
         """Be this layer; returns its size in bytes. `PykeError` where that cannot be."""
-        if self._unpacking is None:
-            raise BadArchive("it does not look like a layer")
+        if self._unpacking is None or self._unpacking.cancel():
+            raise BadArchive("nobody has begun to unpack it")
         said = self._unpacking.result()
         if said["diff_id"] not in ("", wanted.diff_id):  # what came plain was hashed by whoever wrote it
             raise BadArchive(f"the layer {wanted.diff_id} has the content of {said['diff_id']}")
@@ -155,7 +159,7 @@ class Guess:
     def _unpack(self) -> dict[str, Any]:
         wanted = Wanted("", self._name, "", self.path)
         job = {**self._engine.images.layers.job(wanted, self._driver), "size": self._size}
-        with self._engine.images.layers.place(), self._engine.images.nursery.worker("unpack", modules_of(job), job) as worker:
+        with self._engine.images.layers.place_ahead(), self._engine.images.nursery.worker("unpack", modules_of(job), job) as worker:
             self._follow(worker)
             self._whole.wait()
             worker.mention({})

@@ -6,7 +6,7 @@ import collections
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class Layers:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._pins = Pins()
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._places, self._places_ahead = threading.BoundedSemaphore(AT_ONCE), threading.BoundedSemaphore(AT_ONCE)
 
     def pinned(self, chain_ids: Sequence[str]) -> contextlib.AbstractContextManager[None]:
         """Keep layers from being collected for the length of a block: an image or a snapshot is being made from them."""
@@ -83,6 +83,19 @@ class Layers:
     def place(self) -> contextlib.AbstractContextManager[object]:
         """Wait until one of the layers that are being unpacked is done, where there are as many as there may be."""
         return self._places
+
+    @contextlib.contextmanager
+    def place_ahead(self) -> Iterator[None]:
+        """One of as many places again for what is still being received; `PykeError` where all are taken.
+
+        They are others, for whoever sends may take a day; and nobody waits for one, for what finds none can as well be unpacked later.
+        """
+        if not self._places_ahead.acquire(blocking=False):
+            raise PykeError("as many layers as may be are being unpacked while they are received")
+        try:
+            yield
+        finally:
+            self._places_ahead.release()
 
     def add(self, wanted: Sequence[Wanted], driver: str, take: Take | None = None) -> dict[str, int]:
         """See to it that all of these are in the storage driver; returns their sizes in bytes by chain ID.

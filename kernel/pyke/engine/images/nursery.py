@@ -47,7 +47,7 @@ class Nursery:
 
     def warm_up(self, modules: Sequence[str]) -> None:
         """Let the nursery be there, with these modules, when the first job comes."""
-        with self._busy(), self._lock:
+        with self._busy(), self._lock, contextlib.suppress(OSError):
             self._started().tell({"work": "", "modules": list(modules)})
 
     def close(self) -> None:
