@@ -61,13 +61,14 @@ class LogFiles:
             current.seek(0)
             self._begun = b""
 
-    def lines(self) -> list[bytes] | None:
+    def block(self) -> bytes | None:
         """The next lines of the current file, those that are whole; None when there is nothing more now."""
         if self.current is None or not (data := self.current.read(BLOCK)):
             return None
-        *lines, begun = (self._begun + data).split(b"\n")
-        self._begun = begun if len(begun) <= LONGEST_RECORD else b""
-        return lines
+        data = self._begun + data
+        end = data.rfind(b"\n") + 1
+        self._begun = data[end:] if len(data) - end <= LONGEST_RECORD else b""
+        return data[:end]
 
     def advance(self) -> None:
         """The current file has been read."""

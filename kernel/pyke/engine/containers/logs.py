@@ -59,8 +59,8 @@ class LogStream:
     def batches(self) -> Iterator[list[LogRecord]]:
         """The same records, those together that were read together: a reader need not wait for more before it shows them."""
         parse = _Parser()
-        for lines in self._lines():
-            records = list(filter(None, map(parse.record, lines)))
+        for block in self._blocks():
+            records = parse.records(block)
             late = bool(self._until) and any(record.time > self._until for record in records)
             yield records if self._is_everything_wanted else [record for record in records if self._is_wanted(record)]
             if late:
@@ -75,7 +75,7 @@ class LogStream:
         """Idempotent; releases a reader that waits for more."""
         self._closed.set()
 
-    def _lines(self) -> Iterator[list[bytes]]:
+    def _blocks(self) -> Iterator[bytes]:
         files = LogFiles(self._path, self._tail)
         try:
             while not self._closed.is_set():
@@ -83,8 +83,8 @@ class LogStream:
                 goes_on = self._is_running is not None and self._is_running() and not (self._until and time.time_ns() > self._until)
                 self._look(files)
                 is_complete = files.is_followed  # asked before it is read: a file has its end before the next one begins
-                while not self._closed.is_set() and (lines := files.lines()) is not None:
-                    yield lines
+                while not self._closed.is_set() and (block := files.block()) is not None:
+                    yield block
                     self._look(files)  # or the next ones might be gone when this one has been read
                 if is_complete:
                     files.advance()
@@ -94,7 +94,7 @@ class LogStream:
                     self._wait(files)
                 if missed := files.missed:
                     files.missed = 0
-                    yield [_gap(missed)]
+                    yield _gap(missed)
         finally:
             files.close()
 
@@ -166,6 +166,8 @@ def of_container(
 
 
 PLAIN = re.compile(rb'\{"log":"([^\\"]*)(\\n)?","stream":"(stdout|stderr)","time":"([^"]+)"\}')
+HEAD = b'{"log":"'
+WINDOW = 1 << 15  # bytes that are searched for lines like one
 STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 
 
@@ -174,7 +176,7 @@ def _gap(count: int) -> bytes:
     text = f"pyke: {count} files of this log were rotated away before they could be read\n"
     now = time.time_ns()
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
-    return json.dumps({"log": text, "stream": "stderr", "time": f"{moment}.{now % 1_000_000_000:09d}Z"}).encode()
+    return json.dumps({"log": text, "stream": "stderr", "time": f"{moment}.{now % 1_000_000_000:09d}Z"}).encode() + b"\n"
 
 
 class _Parser:
@@ -182,6 +184,20 @@ class _Parser:
 
     def __init__(self) -> None:
         self._text, self._time = "", 0
+
+    def records(self, block: bytes) -> list[LogRecord]:
+        """Those of a block of whole lines; lines that are none are left out."""
+        found: list[LogRecord] = []
+        at = 0
+        while at < len(block):
+            end = block.index(b"\n", at) + 1
+            if first := self.record(block[at : end - 1]):
+                found.append(first)
+                if plain := PLAIN.fullmatch(block, at, end - 1):
+                    followers, end = _followers(block, at, plain.end(1), end)
+                    found += [LogRecord(first.time, first.stream, text + b"\n") for text in followers]
+            at = end
+        return found
 
     def record(self, line: bytes) -> LogRecord | None:
         """A line as a record; None where it is none."""
@@ -199,6 +215,20 @@ class _Parser:
         if text != self._text:
             self._text, self._time = text, parse_time(text)
         return self._time
+
+
+def _followers(block: bytes, at: int, text_end: int, end: int) -> tuple[list[bytes], int]:
+    """The texts of the plain lines after the one in block[at:end] that have all else in common with it, and where they end.
+
+    What is printed together is logged with one time, and hundreds of lines differ in their text alone: they are cut apart at once.
+    """
+    rest = block[text_end:end]
+    stop = block.rfind(rest, text_end, at + WINDOW) + len(rest)
+    if stop <= end or not rest.startswith(b"\\n"):
+        return [], end
+    texts = block[at + len(HEAD) : stop - len(rest)].split(rest + HEAD)
+    is_plain = all(block.count(mark, at, stop) == len(texts) * block.count(mark, at, end) for mark in (b"\n", b"\\", b'"'))
+    return (texts[1:], stop) if is_plain else ([], end)
 
 
 def parse_time(text: str) -> int:

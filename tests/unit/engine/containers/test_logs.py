@@ -175,7 +175,7 @@ def test_a_name_that_is_missing_in_the_middle_of_a_rotation_ends_nothing(tmp_pat
     os.rename(f"{path}.hidden", f"{path}.1")
     kept = 0
     while files.current is not None:
-        kept += sum(len(lines) for lines in iter(files.lines, None))
+        kept += sum(block.count(b"\n") for block in iter(files.block, None))
         files.advance()
     assert kept > len(log.lines) / 2
     files.close()
@@ -260,3 +260,24 @@ def test_plain_and_escaped_records_are_read_alike(tmp_path) -> None:
         log.write("stderr", line)
     log.close()
     assert [(record.stream, record.data) for record in logs.read(path)] == [("stderr", line) for line in lines]
+
+
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["", "a", "b", "two words", 'a "quote"', "back\\slash", "é", "\ttab", '","stream":"stdout"', "x" * 300]),
+        st.sampled_from(["\n", "\n", "\n", ""]),
+        st.sampled_from(["stdout", "stdout", "stderr"]),
+        st.sampled_from([1, 1, 1, 1_700_000_000_123_456_789]),
+    ),
+    max_size=60,
+)
+
+
+@given(LINES)
+def test_lines_that_are_read_together_are_those_that_are_read_one_by_one(tmp_path_factory, lines) -> None:
+    path = tmp_path_factory.mktemp("log") / "log"
+    written = [{"log": text + end, "stream": stream, "time": timestamp(time).decode()} for text, end, stream, time in lines]
+    records = [json.dumps(record, separators=(",", ":"), ensure_ascii=False) for record in written]
+    path.write_text("".join(f"{record}\n" for record in records))
+    expected = [(time, stream, (text + end).encode()) for text, end, stream, time in lines]
+    assert [(record.time, record.stream, record.data) for record in logs.read(str(path))] == expected
