@@ -22,7 +22,7 @@ _BASH = """\
 # bash completion for pyke: source <(pyke completion bash)
 _pyke() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} command="" word position=1
-    for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+    for word in "${{COMP_WORDS[@]:1:$((COMP_CWORD - 1))}}"; do
         case $word in
             -*) ;;
             *) command="${{command:+$command }}$word"; [[ " {groups} " == *" $command "* ]] || break ;;
@@ -74,6 +74,8 @@ def _zsh() -> str:
 
 def _fish() -> str:
     lines = ["# fish completion for pyke: pyke completion fish | source", "complete -c pyke -f"]
+    for room, summary in commands.GROUPS.items():
+        lines.append(f"complete -c pyke -n __fish_use_subcommand -a {room} -d {_fish_quoted(summary)}")
     for spelling, command in _spelled().items():
         *group, name = spelling.split(" ")
         condition = f"__fish_seen_subcommand_from {group[0]}" if group else "__fish_use_subcommand"
