@@ -58,7 +58,8 @@ def _judge_failure(container: Container) -> tuple[bool, str]:
     if state.exit_code == 0:
         return False, "its restart policy is on-failure, and it ended with status 0"
     if policy.maximum_retries and state.restart_count >= policy.maximum_retries:
-        return False, f"its restart policy is on-failure:{policy.maximum_retries}, and it has been restarted {state.restart_count} times"
+        times = "once" if state.restart_count == 1 else f"{state.restart_count} times"
+        return False, f"its restart policy is on-failure:{policy.maximum_retries}, and it has been restarted {times}"
     return True, f"its restart policy is on-failure, and it ended with status {state.exit_code}"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal as signals
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from pyke.engine.containers import endings
-from pyke.model import Container, Ending, Request
+from pyke.model import Container, Ending, Health, Request
 
 SHELL_OFFSET = 128  # a shell, and --init, say 128 + N of a process that signal N ended
 SECOND = 1_000_000_000
@@ -29,6 +30,8 @@ def tell(container: Container) -> Story:
 def _sentences(container: Container) -> Iterator[str]:
     state, ending = container.state, container.state.ending
     yield f"{container.name} ({container.short_id}) {_condition(container)}."
+    if state.is_running:
+        yield from _health(state.health, "is", "have")
     if ending is None:
         return
     again = " Before that," if state.is_running else ""
@@ -37,7 +40,7 @@ def _sentences(container: Container) -> Iterator[str]:
     else:
         yield _end(ending) if not again else f"{again} {_end(ending)[0].lower()}{_end(ending)[1:]}".strip()
         yield from _causes(ending)
-    yield from _health(ending)
+    yield from _health(ending.health, "was", "had")
     if ending.verdict and ending.started_at:
         yield f"It is {'' if ending.is_restarted else 'not '}started again, because {ending.verdict}."
 
@@ -97,12 +100,17 @@ def _request(request: Request, ending: Ending) -> Iterator[str]:
         yield f"It did not end of {name} in {_span((ending.finished_at - request.time) / SECOND)}, so that SIGKILL followed."
 
 
-def _health(ending: Ending) -> Iterator[str]:
-    if ending.health is None or ending.health.status != "unhealthy":
+def _health(health: Health | None, is_or_was: str, have_or_had: str) -> Iterator[str]:
+    if not _is_unhealthy(health):
         return
-    last = ending.health.log[-1] if ending.health.log else None
+    last = health.log[-1] if health.log else None
     found = f", the last one with status {last.exit_code}: {' '.join(last.output.split())[:200] or 'no output'}" if last else ""
-    yield f"It was unhealthy: {ending.health.failing_streak} checks in a row had failed{found}."
+    checks = "1 check" if health.failing_streak == 1 else f"{health.failing_streak} checks in a row"
+    yield f"It {is_or_was} unhealthy: {checks} {have_or_had} failed{found}."
+
+
+def _is_unhealthy(health: Health | None) -> TypeGuard[Health]:
+    return health is not None and health.status == "unhealthy"
 
 
 def _span(seconds: float) -> str:
@@ -117,6 +125,8 @@ def _span(seconds: float) -> str:
 
 def _commands(container: Container) -> Iterator[str]:
     ending, name = container.state.ending, container.name
+    if container.state.is_running and _is_unhealthy(container.state.health):
+        yield f"pyke inspect -f '{{{{json .State.Health}}}}' {name}"
     if ending is None:
         yield f"pyke logs {name}" if container.state.is_running else f"pyke start {name}"
         return
@@ -125,7 +135,7 @@ def _commands(container: Container) -> Iterator[str]:
         yield f"pyke update --memory {more}m --memory-swap {more * 2}m {name}"
     if not ending.started_at and ending.hint:
         yield ending.hint
-    if ending.health is not None and ending.health.status == "unhealthy":
+    if _is_unhealthy(ending.health):
         yield f"pyke inspect -f '{{{{json .State.Health}}}}' {name}"
     if ending.started_at:
         yield f"pyke logs --tail 20 {name}"

@@ -27,6 +27,11 @@ def ended(status: str = "exited", **facts: object) -> Container:
     ("container", "words", "command"),
     [
         (CONTAINER, "has never run", "pyke start web"),
+        (
+            replace(CONTAINER, state=ContainerState(status="running", health=Health("unhealthy", 2, (Probe(1, 2, 7, "no answer"),)))),
+            "It is unhealthy: 2 checks in a row have failed, the last one with status 7: no answer.",
+            "pyke inspect -f '{{json .State.Health}}' web",
+        ),
         (ended(exit_code=3), "exited by itself, after 3.0 s, with status 3.", "pyke logs --tail 20 web"),
         (ended(exit_code=143), "with status 143, as a shell says it of signal 15 (SIGTERM)", "pyke logs --tail 20 web"),
         (ended(exit_code=139, signal=11), "ended by signal 11 (SIGSEGV)", "pyke logs --tail 20 web"),
