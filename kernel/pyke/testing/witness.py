@@ -19,20 +19,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pyke.testing import leaks
+from pyke.testing import images, leaks
 from pyke.testing.engine import Finished, TestEngine
+from pyke.testing.images import Node
+from pyke.testing.patience import eventually
 
 PATIENCE = 1.0  # seconds in which an engine answers `ps`, whatever happens
 SHARED_PATIENCE = 4.0  # where others use the machine at the same time (PYKE_TEST_SHARED)
 PACE = 0.2  # seconds between two questions
 MEMORY_GROWTH = 96 << 20  # bytes by which engine and spawner may grow in one attack
 DESCRIPTOR_GROWTH = 8  # descriptors of engine and spawner that may stay open after one: idle plugin threads, caches
-SETTLE = 5.0  # seconds in which what an attack made has to be gone
 TEXT = "the canary is alive\n"
 # It starts no program, which would be one more process than there was before.
 COUNT = "mkfifo /never; exec 3<>/never; i=0; while :; do i=$((i+1)); echo $i > /count; read -t 0.1 word <&3; done"
@@ -80,11 +81,11 @@ class Witness:
             asking.join()
         assert self._files() == files, "files of the host changed"
         assert self._bystander_state() == before, "another container was disturbed"
-        self._eventually(lambda: self._count() > count, "another container stands still")
+        eventually(lambda: self._count() > count, "another container goes on")
         assert not self._failures, f"the engine did not answer: {self._failures}"
         assert self._slowest < self._patience(), f"the engine took {self._slowest:.2f} s to answer"
         self._check_sizes(sizes)
-        self._eventually(lambda: self._belongings() == belongings, "something was left in the engine's directories")
+        eventually(lambda: self._belongings() == belongings, "nothing is left in the engine's directories")
         left = leaks.left_behind(mounts, (self.engine.layout.root, self.engine.layout.tag))
         assert not left, "left on the host: " + ", ".join(left)
 
@@ -97,6 +98,17 @@ class Witness:
             return self.engine.pyke("load", "-i", path)
         finally:
             os.unlink(path)
+
+    def image(self, changes: Mapping[str, Node | bytes | None] | None = None, **config: object) -> str:
+        """Load busybox with some files exchanged (None: left out), and return the image's name."""
+        tree = images.busybox_tree()
+        for name, node in (changes or {}).items():
+            tree = {path: each for path, each in tree.items() if path != name and not path.startswith(name + "/")}
+            if node is not None:
+                tree[name] = node
+        done = self.load(images.docker_archive(["evil:latest"], [images.layer(tree)], config))
+        assert done.status == 0, done.stderr
+        return "evil"
 
     def clear(self) -> None:
         """Remove every container but the bystander, and the volumes that nobody uses then."""
@@ -159,9 +171,8 @@ class Witness:
             if not os.path.exists(f"/proc/{pid}"):
                 continue  # ended by the attack itself, or replaced: the engine answered all the time
             assert _memory(pid) - memory < MEMORY_GROWTH, f"process {pid} grew by {(_memory(pid) - memory) >> 20} MB"
-            self._eventually(
-                functools.partial(_has_few_descriptors, pid, descriptors + DESCRIPTOR_GROWTH), f"process {pid} leaks descriptors"
-            )
+            has_few = functools.partial(_has_few_descriptors, pid, descriptors + DESCRIPTOR_GROWTH)
+            eventually(has_few, f"process {pid} has closed its descriptors")
 
     # how the engine fares
 
@@ -180,11 +191,12 @@ class Witness:
     def _patience(self) -> float:
         return SHARED_PATIENCE if os.environ.get("PYKE_TEST_SHARED") else PATIENCE
 
-    def _eventually(self, condition: Callable[[], bool], message: str) -> None:
-        deadline = time.monotonic() + SETTLE
-        while not condition():
-            assert time.monotonic() < deadline, message
-            time.sleep(0.05)
+
+def refused(done: Finished, status: int, words: str) -> None:
+    """The command failed in Docker's way: one line that says why, and at most a hint."""
+    assert done.status == status, (done.status, done.stdout, done.stderr)
+    assert words in done.stderr and "Traceback" not in done.stderr and "defect" not in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2, done.stderr
 
 
 def ask(path: str, target: str) -> Any:
