@@ -57,21 +57,31 @@ def peak(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
-def through(engine: TestEngine, *arguments: str, source: Path | None = None, monitor_of: str = "") -> str:
-    """The digest of what `pyke ARGUMENTS` prints. Neither it, nor the engine, nor the monitor of a container may grow."""
+def through(engine: TestEngine, *arguments: str, source: Path | None = None, typed: bytes = b"", monitor_of: str = "") -> str:
+    """The digest of what `pyke ARGUMENTS` prints, to which `typed` is typed and nothing more, or `source` sent. Neither it, nor the engine,
+    nor the monitor of a container may grow."""
     watched = [engine.engine_pid(), *([monitor(engine, monitor_of)] if monitor_of else [])]
     before = list(map(peak, watched))
     with open(source or os.devnull, "rb") as stdin:
         client = subprocess.Popen(
-            engine.argv(*arguments), stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=engine.environment
+            engine.argv(*arguments),
+            stdin=subprocess.PIPE if typed else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=engine.environment,
         )
     assert client.stdout
+    if client.stdin:
+        client.stdin.write(typed)
+        client.stdin.flush()
     found, highest = hashlib.sha256(), [0] * (len(watched) + 1)
     while block := client.stdout.read(BLOCK):
         found.update(block)
         highest = list(map(max, highest, map(peak, (client.pid, *watched))))
     client.stdout.close()
     assert client.wait(PATIENCE) == 0
+    if client.stdin:
+        client.stdin.close()
     assert highest[0] < FLAT and all(now - then < FLAT for now, then in zip(highest[1:], before, strict=True)), (highest, before)
     return found.hexdigest()
 
@@ -87,9 +97,9 @@ def test_attach_and_logs(shared: TestEngine, lines: str, where: str) -> None:
     printing = f"({lines}) 2>/dev/null | head -c {SIZE}"
     command = ["busybox", "sh", "-c", f"{printing} | sha256sum"]
     expected = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
-    script = f"sleep 1; ({printing}){where}"  # by then somebody is attached
-    shared.ok("run", "-d", "--name", "writer", *UNLIMITED, "busybox", "sh", "-c", script)
-    assert through(shared, "attach", "writer", monitor_of="writer") == expected
+    script = f"read go; ({printing}){where}"  # whoever types this is attached
+    shared.ok("run", "-d", "-i", "--name", "writer", *UNLIMITED, "busybox", "sh", "-c", script)
+    assert through(shared, "attach", "writer", typed=b"go\n", monitor_of="writer") == expected
     assert through(shared, "logs", "writer") == expected
     assert through(shared, "logs", "-f", "writer") == expected
 
