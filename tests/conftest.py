@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+def leaves_nothing_behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A system test fails when mounts, interfaces, namespaces, tables, cgroups or processes are there that were not before.
 
     With PYKE_TEST_SHARED=1 (others run engines on this machine) only what carries the test's own names counts.
@@ -42,7 +42,8 @@ def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     before = leaks.snapshot()
     yield
     _reap_orphans()
-    marks = ("/pytest-of-",) if os.environ.get("PYKE_TEST_SHARED") else ("/pytest-of-", "pyke")
+    own = str(tmp_path_factory.getbasetemp())
+    marks = (own,) if os.environ.get("PYKE_TEST_SHARED") else (own, "pyke")
     left = leaks.left_behind(before, marks)
     assert not left, "left behind:\n  " + "\n  ".join(left)
 

@@ -12,6 +12,7 @@ import select
 import socket
 import subprocess
 import threading
+import time
 from _socket import SOCK_SEQPACKET
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ table ip pyke_names {{
     }}
 }}
 """
-START_DEADLINE = 10.0  # seconds
+START_DEADLINE = 30.0  # seconds
 REPLY_DEADLINE = 5.0  # seconds
 LARGEST_REPLY = 1 << 20
 LARGEST_RESOLV_CONF = 64 * 1024
@@ -129,15 +130,18 @@ class Names:
             return set()
 
     def _request(self, request: dict[str, Any], descriptors: Iterable[int] = ()) -> None:
-        """Ask the name server for something; start it where there is none."""
-        try:
-            self._ask(request, descriptors)
-        except OSError:
-            self._start()
+        """Ask the name server for something; start it where there is none. One that somebody else starts may be a while in coming: ours
+        leaves then, before that one listens."""
+        deadline = time.monotonic() + START_DEADLINE
+        while True:
             try:
                 self._ask(request, descriptors)
+                return
             except OSError as error:
-                raise PykeError(f"the name server does not come up: {error.strerror}", hint=f"tail {self._layout.engine_log}") from error
+                if time.monotonic() > deadline:
+                    hint = f"tail {self._layout.engine_log}"
+                    raise PykeError(f"the name server does not come up: {error.strerror}", hint=hint) from error
+            self._start()
 
     def _ask(self, request: dict[str, Any], descriptors: Iterable[int] = ()) -> dict[str, Any]:
         connection = sockets.connect(os.path.join(self._layout.run, "names.sock"), SOCK_SEQPACKET)
