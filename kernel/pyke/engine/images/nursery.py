@@ -73,8 +73,15 @@ class Nursery:
                 said, process = channel.hear_all(START)
                 if said is not None and process is not None:
                     return Worker(channel, process)
-            channel.close()  # the nursery was killed in this moment
+            channel.close()
+            self._bury()  # the nursery was killed in this moment, and takes another to be gone
         raise PykeError("no process could be started to fetch or unpack a layer", hint="free -m")
+
+    def _bury(self) -> None:
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
 
     def _started(self) -> Channel:
         if self._process is not None and self._process.poll() is None and self._channel is not None:
