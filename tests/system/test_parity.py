@@ -24,7 +24,7 @@ from pyke.testing.engine import TestEngine
 from pyke.testing.fakehost import FakeHost
 from pyke.testing.transcript import Outcome, Terminal, Words
 
-pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.timeout(1800)]
 
 SCRIPTS = {path.stem: transcript.read(path.read_text()) for path in sorted((Path(__file__).parent / "parity").glob("*.txt"))}
 # What Docker's clients are tried with on pyke.
