@@ -7,7 +7,8 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 from urllib.parse import parse_qsl
 
 from pyke.errors import InvalidRequest, PykeError
@@ -100,7 +101,7 @@ class Request:
     path: str  # without the version
     query: Query
     headers: Mapping[str, str]  # lower-case names
-    body: BinaryIO
+    body: BufferedIOBase
     caller: Caller
     version: Version = NEWEST
     parameters: Mapping[str, str] = field(default_factory=dict)  # from the path's template

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from io import BufferedIOBase
 
 import h11
 
@@ -73,9 +73,9 @@ class Wire:
         self._inlet = Inlet(self.client, self._http.trailing_data[0], self._times.body, self._go_on)
         self._body = Body(self._inlet, length)
 
-    def body(self) -> BinaryIO:
+    def body(self) -> BufferedIOBase:
         """The body of that request, read from the socket as it is asked for."""
-        return cast(BinaryIO, self._body)
+        return self._body
 
     def reply(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole reply at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from pyke.cli.containers.inside import write_download
 from pyke.cli.flags import BOOL, LIST, STRING, Command, Flag, Options
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 
 
-def read_chunks(descriptor: int) -> Iterator[bytes]:
-    """Read a descriptor to its end."""
+def read_chunks(descriptor: int) -> Iterator[bytes | Content]:
+    """A descriptor to its end: what a file has now is left to the kernel to send, the rest is read."""
+    from pyke.archive.content import Content
+
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and (size := status.st_size - os.lseek(descriptor, 0, os.SEEK_CUR)) > 0:
+        yield Content(descriptor, size)
     while data := os.read(descriptor, CHUNK):
         yield data
 

@@ -9,7 +9,8 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Any
 
 from pyke.codec import to_data
 from pyke.engine.containers import mounts, oci_mounts
@@ -78,7 +79,7 @@ class Files:
         with self._while_it_is_there(container), Helper(self.layer_job(container, "changes")) as helper:
             return [Change(kind, path) for kind, path in helper.answer(COMPARING)["changes"]]
 
-    def place(self, ref: str, path: str, stream: BinaryIO, *, may_exchange: bool, caller: Caller) -> None:
+    def place(self, ref: str, path: str, stream: BufferedIOBase, *, may_exchange: bool, caller: Caller) -> None:
         """Copy a tar, compressed or not, into the directory `path`. With `may_exchange`, a file may take a directory's place.
 
         `Forbidden` where it is mounted read-only; what was copied before an error stays. A container that does not run cannot be started

@@ -14,8 +14,9 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
+from io import BufferedIOBase
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from pyke import errors
 from pyke.errors import PykeError
@@ -62,7 +63,7 @@ class Helper:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def feed(self, stream: BinaryIO) -> None:
+    def feed(self, stream: BufferedIOBase) -> None:
         """Give it a stream to its end, or as far as it wants to have it."""
         with contextlib.suppress(BrokenPipeError):
             if isinstance(stream, Movable):

@@ -11,11 +11,11 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any
 
 from pyke.archive.decompress import PlainReader
 from pyke.archive.limits import ArchiveLimits
-from pyke.archive.source import Source
+from pyke.archive.source import Read, Source
 from pyke.archive.tar import FILE, HARD_LINK, SYMBOLIC_LINK, TarReader
 from pyke.engine.images import legacy as image_legacy
 from pyke.engine.images import manifests as oci
@@ -50,10 +50,10 @@ class Files:
         self._digests: dict[str, Digest] = {}
         self._links: dict[str, str] = {}
 
-    def receive(self, stream: BinaryIO, limits: ArchiveLimits, follow: Callable[[str, int], Follower | None]) -> None:
+    def receive(self, read: Read, limits: ArchiveLimits, follow: Callable[[str, int], Follower | None]) -> None:
         """Read the whole archive. `follow` is asked for each file, with its name and size, who wants to read it meanwhile."""
         limits = replace(limits, max_entries=min(limits.max_entries, MAX_FILES))
-        reader = TarReader(Source(PlainReader(stream.read, limits).read), limits)
+        reader = TarReader(Source(PlainReader(read, limits).read), limits)
         for entry in reader:
             name = _normal(os.fsdecode(entry.name))
             if entry.extents is not None:

@@ -16,6 +16,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from pyke.engine.images.json_objects import json_object
@@ -28,6 +29,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"  # and "+gzip", "+zstd"
+LARGE = 1 << 20  # bytes of a blob for which a commit of the file system's journal is worth starting before it is asked for
 MAX_DOCUMENT = 4 << 20  # bytes of a manifest or configuration, as registries limit them
 
 
@@ -94,7 +96,8 @@ class Content:
         directory = os.path.join(self._partial, secrets.token_hex(8))
         os.mkdir(directory, 0o700)
         try:
-            yield Reception(self, directory)
+            with contextlib.closing(Reception(self, directory)) as reception:
+                yield reception
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -156,12 +159,17 @@ class Follower(Protocol):
 
 
 class Reception:
-    """Blobs that arrive together. Each is written to a file of its own, and its digest computed on the way."""
+    """Blobs that arrive together. Each is written to a file of its own, and its digest computed on the way.
+
+    A large one is synced while the next ones arrive and layers are unpacked: the disk has then little left to do when all else is done.
+    """
 
     def __init__(self, content: Content, directory: str) -> None:
         self._content, self._directory = content, directory
         self._files: dict[Digest, str] = {}
         self._unsynced: dict[Digest, str] = {}
+        self._syncing: dict[Digest, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(1, "sync")
 
     def write(self, pieces: Iterable[bytes | memoryview], follower: Follower | None = None) -> Digest:
         """Write one blob and return its digest. It may not be on the disk before `sync`, but is on its way."""
@@ -185,13 +193,22 @@ class Reception:
             os.unlink(path)
         else:
             self._files[digest] = self._unsynced[digest] = path
+            if os.stat(path).st_size >= LARGE:
+                self._syncing[digest] = self._pool.submit(sync_file, path)
         return digest
 
     def sync(self, digests: Iterable[Digest]) -> None:
         """Wait until these blobs are on the disk."""
         for digest in digests:
             if path := self._unsynced.pop(digest, ""):
-                sync_file(path)
+                if digest in self._syncing:
+                    self._syncing[digest].result()
+                else:
+                    sync_file(path)
+
+    def close(self) -> None:
+        """Leave those that nobody waits for to the kernel."""
+        self._pool.shutdown(cancel_futures=True)
 
     def hold(self, digest: Digest, path: str) -> None:
         """Count in a blob that came another way: a file elsewhere on this file system, checked and on the disk."""

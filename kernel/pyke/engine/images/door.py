@@ -8,7 +8,8 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING
 
 from pyke.engine.containers.remove import Pruned
 from pyke.engine.filters import Filters
@@ -97,13 +98,13 @@ class Images:
 
     # making
 
-    def load(self, stream: BinaryIO, *, caller: Caller) -> Iterator[str]:
+    def load(self, stream: BufferedIOBase, *, caller: Caller) -> Iterator[str]:
         """Load the images of an archive (`docker save`, OCI layout), compressed or not; a line for each as it is there."""
         self._engine.ready()
         self._engine.authorize(caller, "image.load")
         return image_load.load(self._engine, stream)
 
-    def import_archive(self, stream: BinaryIO, *, reference: str, message: str, changes: Sequence[str], caller: Caller) -> Image:
+    def import_archive(self, stream: BufferedIOBase, *, reference: str, message: str, changes: Sequence[str], caller: Caller) -> Image:
         """Make an image of one layer from a tar of a file system, with `changes` in a Dockerfile's words applied to its configuration."""
         self._engine.ready()
         self._engine.authorize(caller, "image.import", reference)

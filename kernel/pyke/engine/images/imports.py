@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Any
 
 from pyke.archive.decompress import PlainReader
 from pyke.archive.limits import ArchiveLimits
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PIECE = 1 << 20
 
 
-def import_archive(engine: Engine, stream: BinaryIO, *, reference: str, message: str, changes: Sequence[str]) -> Image:
+def import_archive(engine: Engine, stream: BufferedIOBase, *, reference: str, message: str, changes: Sequence[str]) -> Image:
     """Make the image; `reference` may be "". What cannot work is refused before a byte is read."""
     name = parse_tagged(reference) if reference else None
     if name is not None and name.digest:
@@ -37,7 +38,7 @@ def import_archive(engine: Engine, stream: BinaryIO, *, reference: str, message:
         return image_load.store(engine, reception, parcel, [name] if name is not None else [], source="import")
 
 
-def _plain(stream: BinaryIO, limits: ArchiveLimits) -> Iterator[bytes]:
+def _plain(stream: BufferedIOBase, limits: ArchiveLimits) -> Iterator[bytes]:
     reader = PlainReader(stream.read, limits)
     while piece := reader.read(PIECE):
         yield piece

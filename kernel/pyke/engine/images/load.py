@@ -11,7 +11,8 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING
 
 from pyke.archive.decompress import compression_of
 from pyke.engine.images import config as image_config
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from pyke.engine.engine import Engine
 
 
-def load(engine: Engine, stream: BinaryIO) -> Iterator[str]:
+def load(engine: Engine, stream: BufferedIOBase) -> Iterator[str]:
     """Load all images of the archive; a line for each, as Docker prints."""
     with engine.images.content.receiving() as reception, contextlib.closing(Ahead(engine, engine.images.storage_driver)) as ahead:
         files = Files(reception)
-        files.receive(stream, engine.settings.archives.limits(), ahead.guess)
+        files.receive(stream.read1, engine.settings.archives.limits(), ahead.guess)
         for parcel in parcels(files):
             names = [parse_tagged(name) for name in parcel.names]
             image = store(engine, reception, parcel, names, source="load", take=ahead.take)

@@ -46,11 +46,15 @@ def pull(engine: Engine, reference: Reference, wanted: Platform, credentials: Re
         work.tell(message(f"Status: Downloaded newer image for {reference.familiar}"))
     except RegistryUnavailable as error:
         error.message += _quota(access) if "toomanyrequests" in error.message else ""
+        error.hint = error.hint or f"pyke pull {reference.familiar}"
         raise
     except RegistryDenied as error:
         reason = f"repository does not exist or may require 'pyke login': {error.message}"
         refusal = f"pull access denied for {reference.familiar_repository}, {reason}"
         raise NotFound(refusal, hint=error.hint or f"pyke login {reference.domain}") from error
+    except (BadArchive, RegistryFailed) as error:
+        error.hint = error.hint or f"pyke manifest inspect {reference.familiar}"
+        raise
 
 
 def _quota(access: Access) -> str:
