@@ -22,7 +22,7 @@ from pyke.testing.chronicle import Chronicle
 from pyke.testing.engine import TestEngine
 from pyke.testing.patience import eventually
 
-ROUNDS = int(os.environ.get("PYKE_RACE_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("PYKE_RACE_ROUNDS", "8"))
 NETWORKS = 20  # what the default address pools have room for, and more
 AT_ONCE = 3  # races, so that the engine has other things to do, too
 WIDEST = 0.03  # seconds that one may be ahead of the other
