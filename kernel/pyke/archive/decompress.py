@@ -19,6 +19,7 @@ from pyke.errors import BadArchive, InvalidRequest
 INPUT, OUTPUT = 1 << 17, 1 << 18  # bytes a step; measured: 1 MiB costs half a second more of page faults for 450 MB
 XZ_MEMORY = 256 << 20  # xz -9 wants 65 MiB
 ZSTD_WINDOW = 128 << 20  # what `zstd --long` makes and Docker's clients take
+HINT = "${EDITOR:-vi} /etc/pyke/config.yaml"
 
 
 class Decompressor(Protocol):
@@ -39,7 +40,7 @@ def compression_of(head: bytes) -> str:
 
 
 def plain(read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[bytes]:
-    """The plain content of the stream, in pieces of about 256 KiB (of zstd, at most 32 MiB)."""
+    """The plain content of the stream, in pieces of about 256 KiB (of zstd, at most 8 MiB)."""
     head = _first(read)
     compression = compression_of(head)
     pieces = _members(compression, head, read) if compression else _as_it_is(head, read)
@@ -48,9 +49,10 @@ def plain(read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[bytes]
         taken += consumed
         given += len(piece)
         if given > limits.max_bytes:
-            raise BadArchive(f"the archive unpacks to more than {limits.max_bytes} bytes")
+            raise BadArchive(f"the archive unpacks to more than {limits.max_bytes} bytes", hint=f"{HINT}   # archives.max_bytes")
         if given > limits.ratio_grace and given > limits.max_ratio * taken:
-            raise BadArchive(f"the archive unpacks to more than {limits.max_ratio} times its size: it is made to fill a disk")
+            message = f"the archive unpacks to more than {limits.max_ratio} times its size: it is made to fill a disk"
+            raise BadArchive(message, hint=f"{HINT}   # archives.max_ratio")
         if piece:  # a step that gives nothing yet is not the end
             yield piece
 
@@ -139,7 +141,7 @@ class _Zlib:
 class _Zstandard:
     """zstandard's object in the words of bz2 and lzma. It cannot bound its output, so it is fed in small bites."""
 
-    BITE = 1 << 10  # a block takes 4 bytes at least and gives 128 KiB at most: 32 MiB of output for a bite
+    BITE = 1 << 8  # a block takes 4 bytes at least and gives 128 KiB at most: 8 MiB of output for a bite, and the library holds it twice
 
     def __init__(self, module: Any) -> None:
         self._object = module.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()

@@ -117,15 +117,16 @@ def _docker(files: Files) -> Iterator[Parcel]:
         names = as_texts(item.get("Layers"), "Layers of manifest.json")
         config = files.document(as_text(item.get("Config"), "Config of manifest.json"))
         layers = tuple(files.digest(name) for name in names)
+        beside = manifests.get((Digest.of(config), layers))
         yield Parcel(
             config=config,
             layers=layers,
             names=as_texts(item.get("RepoTags"), "RepoTags of manifest.json"),
-            manifest=manifests.get((Digest.of(config), layers), b""),
+            manifest=files.content(beside, f"the manifest {beside}") if beside else b"",
         )
 
 
-def _manifests_beside(files: Files) -> Iterator[tuple[tuple[Digest, tuple[Digest, ...]], bytes]]:
+def _manifests_beside(files: Files) -> Iterator[tuple[tuple[Digest, tuple[Digest, ...]], Digest]]:
     """The manifests of an index beside Docker's list, by the blobs they name: an image that has one keeps the digest it is known by.
 
     Not those that name plain layers: who loads an image in Docker's form wants it compressed when it is pushed. What cannot be read of
@@ -135,10 +136,9 @@ def _manifests_beside(files: Files) -> Iterator[tuple[tuple[Digest, tuple[Digest
         for descriptor in _descriptors(files) if files.has("index.json") else ():
             annotations = as_object(descriptor.get("annotations"), "annotations of index.json")
             digest = Digest(as_text(annotations.get(ORIGINAL) or descriptor.get("digest"), "digest of a descriptor"))
-            manifest = files.content(digest, f"the manifest {digest}")
-            parsed = oci.parse_manifest(manifest)
+            parsed = oci.parse_manifest(files.content(digest, f"the manifest {digest}"))
             if not any(kind.endswith(".tar") for kind in parsed.media_types):
-                yield (parsed.config, parsed.layers), manifest
+                yield (parsed.config, parsed.layers), digest
 
 
 def _oci(files: Files) -> Iterator[Parcel]:

@@ -13,10 +13,13 @@ from pyke.errors import BadArchive
 
 MAX_DEPTH = 64
 MAX_ITEMS = 100_000
+MAX_VALUES = 200_000  # in a whole document: an object of a few letters takes two hundred bytes of memory
 
 
 def json_value(text: bytes, what: str) -> Any:
     """The value that `text` is; `what` names it in errors."""
+    if text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES:  # before any is made; those in strings are few
+        raise BadArchive(f"{what} has more than {MAX_VALUES} values")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 def load(engine: Engine, stream: BufferedIOBase) -> Iterator[str]:
     """Load all images of the archive; a line for each, as Docker prints."""
+    try:
+        yield from _load(engine, stream)
+    except BadArchive as error:
+        error.hint = error.hint or "tar -tvf FILE"
+        raise
+
+
+def _load(engine: Engine, stream: BufferedIOBase) -> Iterator[str]:
     with engine.images.content.receiving() as reception, contextlib.closing(Ahead(engine, engine.images.storage_driver)) as ahead:
         files = Files(reception)
         files.receive(stream.read1, engine.settings.archives.limits(), ahead.guess)
@@ -82,10 +90,23 @@ def _described(reception: Reception, parcel: Parcel) -> Image:
     for layer, digest, compression in zip(image.layers, parcel.layers, compressions, strict=True):
         if not compression and digest != layer.diff_id:
             raise BadArchive(f"the layer {layer.diff_id} has the content of {digest}")
+    _check_sizes(reception, parcel)
     manifest = parcel.manifest or _manifest(reception, parcel, compressions)
     reception.write([parcel.config])
     layers = tuple(replace(layer, blob=digest) for layer, digest in zip(image.layers, parcel.layers, strict=True))
     return replace(image, manifest=reception.write([manifest]), layers=layers)
+
+
+def _check_sizes(reception: Reception, parcel: Parcel) -> None:
+    """A manifest that came along is kept, and pushed, as it is: what it says of its blobs has to be true."""
+    if parcel.manifest:
+        said = oci.parse_manifest(parcel.manifest)
+        sizes = [os.stat(reception.path(digest)).st_size for digest in parcel.layers]
+        for digest, size, true in zip(
+            (said.config, *said.layers), (said.config_size, *said.sizes), (len(parcel.config), *sizes), strict=True
+        ):
+            if size != true:
+                raise BadArchive(f"the manifest {Digest.of(parcel.manifest)} says that {digest} has {size} bytes, and it has {true}")
 
 
 def _manifest(reception: Reception, parcel: Parcel, compressions: Sequence[str]) -> bytes:

@@ -150,6 +150,8 @@ class Pull:
     def _described(self, reception: Reception, chosen: bytes, manifest: Manifest) -> Image:
         """The image that manifest and configuration say it is."""
         config = self._config(manifest)
+        if len(config) != manifest.config_size:
+            raise BadArchive(f"the configuration of {self._name.familiar} has {len(config)} bytes, not {manifest.config_size}")
         image = image_config.parse(config)
         if image.os != "linux":
             raise InvalidRequest(f'image operating system "{image.os[:40]}" cannot be used on this platform')
