@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pyke.testing.patience import PATIENCE, remaining
 
 CGROUPS = "/sys/fs/cgroup"
+NURSERY = "pyke.engine.images.worker"  # of the process that an engine keeps for a while after its last layer
 
 
 def snapshot() -> set[str]:
@@ -58,13 +59,18 @@ def _cgroups() -> Iterator[str]:
 
 
 def _descendants(process: int) -> Iterator[str]:
+    """A line for each; not for an engine's nursery, as long as it has its engine: without one it is a child of this process."""
     children = _children()
     waiting = list(children.get(process, ()))
+    orphans = set(waiting)
     while waiting:
         child = waiting.pop()
+        told = _command(child)
+        if NURSERY in told and child not in orphans:
+            continue
         waiting.extend(children.get(child, ()))
-        if told := _command(child):
-            yield f"process {child}: {told}"
+        if told:
+            yield f"process {child}: {told[:200]}"
 
 
 def _children() -> dict[int, list[int]]:
@@ -84,6 +90,6 @@ def _command(process: int) -> str:
     """The command line of a process, "" for a zombie and for one that has ended."""
     try:
         with open(f"/proc/{process}/cmdline", "rb") as file:
-            return file.read().replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+            return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         return ""
