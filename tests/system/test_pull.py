@@ -130,6 +130,33 @@ def test_a_new_engine_goes_on_where_the_last_one_was_killed(engine: TestEngine, 
     assert_whole(engine)
 
 
+def test_twenty_cuts_and_two_killed_engines_cost_no_byte_twice(engine: TestEngine, registry: PlayRegistry) -> None:
+    registry.put_image("app", "worse", [layer({"a": noise(4_000_000)})])
+    digest, blob = max(registry.blobs.items(), key=lambda each: len(each[1]))
+    cut, sent, requests = cutting(registry, 190_000, 20), 0, 0
+
+    def answer(exchange: Exchange) -> None:
+        nonlocal sent, requests
+        if digest not in exchange.seen.path or exchange.seen.method != "GET":
+            return
+        requests += 1
+        if requests in (7, 15):
+            engine.stop(signal.SIGKILL)
+            exchange.cut()
+            return
+        before = registry.sent
+        cut(exchange)
+        sent += registry.sent - before if exchange.is_answered else len(blob) - _start(exchange)
+
+    registry.answer = answer
+    statuses = []
+    while not statuses or (statuses[-1] and len(statuses) < 5):
+        statuses.append(engine.pyke("pull", f"{registry.host}/app:worse").status)
+    assert statuses == [1, 1, 0]
+    assert (requests, sent) == (23, len(blob)), "20 that were cut, 2 that killed an engine, and the last"
+    assert_whole(engine)
+
+
 def test_a_silent_registry_is_asked_again(shared: TestEngine, registry: PlayRegistry) -> None:
     registry.put_image("app", "silent", [layer({"a": noise(500_000)})])
     registry.answer = _holding(registry, 100_000, times=1, seconds=4)
@@ -222,6 +249,11 @@ def test_a_registry_that_counts_says_how_long_to_wait(shared: TestEngine, regist
 def test_an_executable_arrives_executable(shared: TestEngine, registry: PlayRegistry) -> None:
     registry.put_image("exec", "1", [BUSYBOX, layer({"run": executable(b"#!/bin/sh\necho ran\n")})])
     assert shared.ok("run", "--rm", "--network", "none", "--quiet", f"{registry.host}/exec:1", "/run") == "ran"
+
+
+def _start(exchange: Exchange) -> int:
+    """The first byte that is asked for."""
+    return int(exchange.seen.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
 
 def _holding(registry: PlayRegistry, size: int, times: int = 1000, seconds: float = 1.5) -> Callable[[Exchange], None]:
