@@ -109,7 +109,6 @@ def test_two_at_once(shared: TestEngine, client: Client, race: Race) -> None:
     chronicle = Chronicle(shared)
     wrong = at_once(lambda number: run(client, race, f"r{number}"), ROUNDS)
     wrong += agreement.disagreements(shared, SETTLING)
-    chronicle.read()
     wrong += chronicle.contradictions({id: each["State"]["Status"] for id, each in agreement.inspected(shared).items()})
     assert not wrong, "\n".join(wrong)
 

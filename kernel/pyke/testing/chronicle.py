@@ -64,7 +64,8 @@ class Chronicle:
         return sorted(self._seen.values(), key=lambda event: event["timeNano"])
 
     def contradictions(self, states: Mapping[str, str]) -> list[str]:
-        """Where the events contradict each other, or what is: `states` is the state that `ps` shows, by container ID."""
+        """Where the events up to now contradict each other, or what is: `states` is the state that `ps` showed, by container ID."""
+        self.read()
         told, wrong = replay(self.events)
         living = {id: state for id, state in told.items() if state != "gone"}
         for id in sorted(living.keys() | states):
