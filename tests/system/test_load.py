@@ -16,6 +16,7 @@ import pytest
 
 from pyke.testing.engine import TestEngine
 from pyke.testing.images import busybox_tree, configuration, digest, layer, oci_archive
+from pyke.testing.processes import children
 
 NOISE = random.Random(7)
 BUSYBOX = layer(busybox_tree())
@@ -78,10 +79,6 @@ def send(client: subprocess.Popen[bytes], data: bytes) -> None:
 def workers(engine: TestEngine) -> list[int]:
     """The processes that unpack for this engine."""
     return [worker for child in children(engine.engine_pid()) if b"images.worker" in command(child) for worker in children(child)]
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
 
 
 def command(pid: int) -> bytes:

@@ -1,8 +1,8 @@
 """What the engine knows, in one SQLite file: records, intents and events.
 
 Records are model objects kept as JSON, cached in memory and written through: reading costs nothing, and a write is on its way to the
-disk when it returns (WAL, synchronous=NORMAL: a crash of the engine loses nothing; a loss of power may lose the last moments, but never
-consistency). One writer: the process that holds the engine's lock.
+disk when it returns (WAL, synchronous=NORMAL: a crash of the engine loses nothing; a loss of power may lose what was committed after the
+last `sync`, but never consistency). One writer: the process that holds the engine's lock.
 """
 
 from __future__ import annotations
@@ -121,6 +121,22 @@ class State:
             return NoSpace(f"no space left for the engine's state in {directory}", hint=f"df -h {directory}")
         return PykeError(f"the engine's state in {directory} cannot be changed: {error}", hint=f"ls -l {self._path}")
 
+    def sync(self) -> None:
+        """Wait until all that was committed is on the disk, and the power may go.
+
+        fsync, not fdatasync: all that was created and renamed on this file system before is on the disk then, too (ext4, xfs and btrfs
+        have one journal for everybody), and no record is there without what was made for it.
+        """
+        try:
+            descriptor = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            directory = os.path.dirname(self._path)
+            raise PykeError(f"the engine's state in {directory} cannot be written: {error.strerror}", hint=f"df -h {directory}") from error
+
     # intents
 
     @contextlib.contextmanager
@@ -227,12 +243,12 @@ def _open(path: str, belongings: Sequence[str]) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds the environment of every container
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA cache_size = {PAGES_CACHED}")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
         if found == 0:
             _check_is_first(path, belongings)
-            connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+            connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")  # on the disk before its belongings
+        connection.execute("PRAGMA synchronous = NORMAL")
     except (sqlite3.Error, OSError) as error:
         raise PykeError(f"the state file {path} cannot be opened: {error}", hint=f"ls -l {path}") from error
     if found > SCHEMA:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -47,9 +48,21 @@ def children(pid: int) -> set[int]:
     """The processes whose parent it is, without those that have ended and are to be buried."""
     found = set()
     for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+        with (
+            contextlib.suppress(FileNotFoundError, ProcessLookupError),  # it ended meanwhile, and another thread has its children
+            open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file,
+        ):
             found |= {int(word) for word in file.read().split()}
     return {child for child in found if is_alive(child)}
+
+
+def family(pid: int) -> set[int]:
+    """A process and all that descend from it; those that end meanwhile may be missing."""
+    found = {pid}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for child in children(pid):
+            found |= family(child)
+    return found
 
 
 def is_alive(pid: int) -> bool:

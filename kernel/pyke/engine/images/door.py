@@ -142,7 +142,8 @@ class Images:
     def adopt(self, image: Image, reception: Reception, names: Sequence[Reference], *, source: str) -> Image:
         """Let a received image appear: its blobs, its record, its names. Its layers are in the storage driver, and pinned.
 
-        What is listed is on the disk: blobs with their content and their names before the record, which notes the unpacked layers.
+        What is listed is on the disk: blobs with their content and their names before the record, which notes the unpacked layers, and the
+        record with its names before anybody is told.
         """
         blobs = [Digest(each) for each in (image.id, image.manifest, *(layer.blob for layer in image.layers))]
         reception.sync(blobs)
@@ -154,10 +155,11 @@ class Images:
             if known is not None:
                 image = replace(image, tags=known.tags, repo_digests=known.repo_digests, parent=known.parent or image.parent)
             with self._engine.state.transaction():
+                self.unsynced.note({layer.chain_id for layer in image.layers} - self.layers.known().keys())
                 self._engine.state.images.put(image)
-                self.unsynced.note(layer.chain_id for layer in image.layers)
-            for name in names:
-                image = self._name(image, name)
+                for name in names:
+                    image = self._name(image, name)
+            self._engine.state.sync()
             self.write_index()
         self.unsynced.settle()
         self._engine.events.publish("image", source, image.id, self.attributes(image))

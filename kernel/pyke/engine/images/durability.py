@@ -13,6 +13,7 @@ import contextlib
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from pyke.engine.state import State
@@ -31,9 +32,12 @@ class Unsynced:
         self._is_waiting = False
 
     def note(self, chain_ids: Iterable[str]) -> None:
-        """Remember layers; to be called in the transaction that records their image."""
+        """Remember layers that no image had before; to be called in the transaction that records their image.
+
+        One that an image has is noted already or on the disk; and were it noted again, it might be lost below others that are not.
+        """
         with self._state.transaction():
-            self._write({**self._read(), **dict.fromkeys(chain_ids, _boot())})
+            self._write({**self._read(), **dict.fromkeys(chain_ids, f"{_boot()} {time.monotonic_ns()}")})
 
     def settle(self) -> None:
         """Sync in the background, soon, and forget those that were noted before."""
@@ -44,22 +48,29 @@ class Unsynced:
 
     def lost(self) -> set[str]:
         """The layers that may have lost content: noted in another boot of the machine."""
-        return {chain_id for chain_id, boot in self._read().items() if boot != _boot()}
+        return {chain_id for chain_id, noted in self._read().items() if noted.split()[0] != _boot()}
 
     def forget(self, chain_ids: set[str]) -> None:
         with self._state.transaction():
-            self._write({chain_id: boot for chain_id, boot in self._read().items() if chain_id not in chain_ids})
+            self._write({chain_id: noted for chain_id, noted in self._read().items() if chain_id not in chain_ids})
+
+    def _forget_synced(self, notes: dict[str, str]) -> None:
+        """Not those that were removed, unpacked and noted anew meanwhile."""
+        with self._state.transaction():
+            now = self._read()
+            self.forget({chain_id for chain_id, noted in notes.items() if now.get(chain_id) == noted})
 
     def _settle(self) -> None:
         threading.Event().wait(self._delay)
         with contextlib.suppress(sqlite3.ProgrammingError, PykeError):  # closed: the engine left meanwhile, and the next one settles
             with self._lock:
                 self._is_waiting = False
-                noted = set(self._read())
+                notes = self._read()
             self._sync()
-            self.forget(noted)
+            self._forget_synced(notes)
 
     def _read(self) -> dict[str, str]:
+        """The boot and the moment in which each was noted."""
         notes: dict[str, str] = json.loads(self._state.fact(FACT) or "{}")
         return notes
 

@@ -198,7 +198,11 @@ def collect_removed(engine: Engine) -> None:
 
 
 def collect_blobs(engine: Engine) -> int:
-    """Delete the blobs of images that are gone, once the index does not name them any more; returns bytes."""
+    """Delete the blobs of images that are gone, once the index does not name them any more; returns bytes.
+
+    Not before it is on the disk that they are gone: a record that came back after a loss of power would lack its blobs.
+    """
+    engine.state.sync()
     images = engine.state.images.all()
     needed = {digest for image in images for digest in (image.id, image.manifest, *(layer.blob for layer in image.layers))}
     return engine.images.content.collect(needed | engine.images.layout.digests() | engine.images.blobs.names())

@@ -19,6 +19,7 @@ from pyke.codec import to_data
 from pyke.drivers import DriverHome, LayerRequest
 from pyke.engine.images.nursery import Nursery
 from pyke.errors import BadArchive, PluginFailed, PykeError
+from pyke.testing import processes
 from pyke.testing.images import layer
 
 DRIVER = "stores"  # the file beside this one
@@ -52,13 +53,12 @@ def blob(tmp_path: Path) -> Path:
     return path
 
 
-def children() -> list[str]:
+def children() -> list[int]:
     """The nurseries of this process."""
-    listed = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
-    return [pid for pid in listed if b"pyke.engine.images.worker" in command(pid)]
+    return [pid for pid in processes.children(os.getpid()) if b"pyke.engine.images.worker" in command(pid)]
 
 
-def command(pid: str) -> bytes:
+def command(pid: int) -> bytes:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
@@ -111,7 +111,7 @@ def test_a_worker_that_is_late_is_killed(nursery: Nursery, blob: Path) -> None:
 
 def test_a_nursery_that_was_killed_is_started_anew(nursery: Nursery, blob: Path) -> None:
     assert unpacked(nursery, blob) == len(LAYER)
-    os.kill(int(children()[0]), signal.SIGKILL)
+    os.kill(children()[0], signal.SIGKILL)
     assert unpacked(nursery, blob) == len(LAYER)
 
 
