@@ -100,6 +100,14 @@ def test_what_differs_or_is_absent_is_explained() -> None:
         assert all(f"--{flag}`" in absent_ones for flag in absent), command
 
 
+@pytest.mark.skipif(len(CLIENTS) < 2, reason="needs Docker's clients 20.10 and 28")
+def test_what_pyke_has_beyond_docker_is_listed() -> None:
+    beyond = PAGE.partition("## What pyke has beyond Docker")[2].partition("\n## ")[0]
+    for command in rows():
+        theirs = set().union(*(flags_of(client, command) for client in CLIENTS))
+        assert all(f"--{flag}`" in beyond for flag in flags_of_pyke(command) - theirs), command
+
+
 @pytest.mark.skipif(not CLIENTS, reason="no client of Docker's is installed")
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_page_leaves_out_no_command_that_docker_has(client: str) -> None:

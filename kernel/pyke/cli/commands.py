@@ -149,8 +149,17 @@ def load(name: str) -> Command:
     return command
 
 
+def as_typed(name: str, words: Sequence[str]) -> Command:
+    """The command `name`, which a line's words named: who has typed its group reads it with its group in help and errors."""
+    command, group = load(name), words[0]
+    if group not in GROUPS or name.startswith(f"{group} "):
+        return command
+    return command.by_the_name(next(each for each in members(group) if ALIASES.get(each) == name))
+
+
 def spellings(name: str) -> list[str]:
     """All spellings of a command, sorted."""
+    name = ALIASES.get(name, name)
     return sorted([name, *(alias for alias, target in ALIASES.items() if target == name)])
 
 

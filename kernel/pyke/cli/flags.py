@@ -36,13 +36,14 @@ class HelpWanted(Exception):
 
 
 class Kind:
-    """What a flag's value is: its word in the help, how it is read, and whether it may be given often."""
+    """What a flag's value is: its word in the help, how it is read, whether it may be given often, and whether it is several in one."""
 
-    def __init__(self, word: str, read: Callable[[str], Any], *, empty: object, repeats: bool = False) -> None:
+    def __init__(self, word: str, read: Callable[[str], Any], *, empty: object, repeats: bool = False, several: bool = False) -> None:
         self.word = word
         self.read = read
         self.empty = empty
         self.repeats = repeats
+        self.several = several
 
 
 def _read_bool(text: str) -> bool:
@@ -95,9 +96,35 @@ def _read_filter(text: str) -> str:
     return text
 
 
+def split_csv(text: str) -> list[str]:
+    """Split at commas as a CSV record: `a,"b,c"` has two fields. ValueError for a quote that does not close."""
+    fields, field, quoted, position = [], "", False, 0
+    while position < len(text):
+        character = text[position]
+        if quoted and text[position : position + 2] == '""':
+            field, position = field + '"', position + 1
+        elif character == '"' and (quoted or not field):
+            quoted = not quoted
+        elif character == "," and not quoted:
+            fields.append(field)
+            field = ""
+        else:
+            field += character
+        position += 1
+    if quoted:
+        raise ValueError('extraneous or missing " in quoted-field')
+    return [*fields, field]
+
+
+def _read_several(text: str) -> list[str]:
+    return split_csv(text) if text else []
+
+
 BOOL = Kind("", _read_bool, empty=False)
 STRING = Kind("string", str, empty="")
 LIST = Kind("list", str, empty=(), repeats=True)
+MAP = Kind("map", str, empty=(), repeats=True)
+STRINGS = Kind("strings", _read_several, empty=(), repeats=True, several=True)
 INT = Kind("int", _read_int, empty=0)
 BYTES = Kind("bytes", units.parse_size, empty=0)
 BYTES_OR_UNLIMITED = Kind("bytes", _read_bytes_or_unlimited, empty=0)
@@ -157,10 +184,21 @@ class Command:
         self.examples = examples
 
     @property
+    def called(self) -> str:
+        """How it is typed: "pyke network create"."""
+        return f"pyke {self.name}".rstrip()
+
+    @property
     def usage(self) -> str:
         """The line after "Usage:"."""
-        words = [f"pyke {self.name}", "[OPTIONS]" if self.flags else "", self.arguments]
+        words = [self.called, "[OPTIONS]" if self.flags else "", self.arguments]
         return " ".join(word for word in words if word)
+
+    def by_the_name(self, name: str) -> Command:
+        """The same command, to be called by another of its names."""
+        twin = Command.__new__(Command)
+        twin.__dict__.update(self.__dict__, name=name)
+        return twin
 
 
 class Options:
@@ -229,13 +267,13 @@ class Options:
         except ValueError as error:
             self.refuse(f'invalid argument "{text}" for "{flag.spelling}" flag: {error}')
         if flag.kind.repeats:
-            self._values.setdefault(flag.name, []).append(value)
+            self._values.setdefault(flag.name, []).extend(value if flag.kind.several else [value])
         else:
             self._values[flag.name] = value
 
     def refuse(self, message: str) -> None:
         """Raise a UsageError about a flag."""
-        raise UsageError(f"{message}\n\nUsage:  {self.command.usage}", f"pyke {self.command.name}")
+        raise UsageError(f"{message}\n\nUsage:  {self.command.usage}", self.command.called)
 
 
 def parse(command: Command, words: Sequence[str]) -> Options:
@@ -307,9 +345,10 @@ def _check_count(command: Command, count: int) -> None:
         wanted = "accepts no arguments"
     elif most == command.minimum:
         wanted = f"requires {most} argument{'s' * (most != 1)}"
-    elif count < command.minimum:
+    elif most is None:
         wanted = f"requires at least {command.minimum} argument{'s' * (command.minimum != 1)}"
     else:
-        wanted = f"requires at most {most} argument{'s' * (most != 1)}"
-    message = f"pyke: 'pyke {command.name}' {wanted}\n\nUsage:  {command.usage}"
-    raise UsageError(message, f"pyke {command.name}", exit_status=1)
+        least = f"at least {command.minimum} and " if command.minimum else ""
+        wanted = f"requires {least}at most {most} argument{'s' * (most != 1)}"
+    message = f"pyke: '{command.called}' {wanted}\n\nUsage:  {command.usage}"
+    raise UsageError(message, command.called, exit_status=1)

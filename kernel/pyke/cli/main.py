@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell would say
 BROKEN_PIPE = 141  # 128 + SIGPIPE
-USES_RUN_STATUS = ("run",)  # whose own failures are 125, so that they differ from the container's
+USES_RUN_STATUS = ("run", "container run")  # whose own failures are 125, so that they differ from the container's
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,13 +65,13 @@ def _no_command(session: Session, options: Options) -> int:
     else:
         from pyke.cli import usage
 
-        session.out(usage.overview())
+        session.note(usage.overview())  # nobody asked for it: a script that reads stdout is spared
     return 0
 
 
 GLOBAL = Command(
     "",
-    "COMMAND",
+    "COMMAND [ARG...]",
     "",
     _no_command,
     [
@@ -108,9 +108,11 @@ def _dispatch(session: Session, words: list[str]) -> int:
     name, rest = commands.find(words)
     if name in commands.GROUPS:
         return _group(session, name, rest)
-    if not name:
-        return _from_plugin(session, words)
-    return run_command(session, commands.load(name), rest)
+    if name:
+        return run_command(session, commands.as_typed(name, words), rest)
+    if words[0] == "help":
+        return _help(session, words[1:])
+    return _from_plugin(session, words)
 
 
 def run_command(session: Session, command: Command, words: list[str]) -> int:
@@ -146,13 +148,24 @@ def _readable(error: OSError) -> PykeError:
 def _group(session: Session, group: str, rest: list[str]) -> int:
     from pyke.cli import usage
 
-    if rest and rest[0] not in ("--help", "-h"):
+    if rest and rest[0] != "-h" and "--help" not in rest:
         write(
             2, f"pyke: unknown command: pyke {group} {rest[0]}\n\nUsage:  pyke {group}\n\nRun 'pyke {group} --help' for more information\n"
         )
         return 1
     write(1 if rest else 2, usage.group_help(group) + "\n")
     return 0
+
+
+def _help(session: Session, words: list[str]) -> int:
+    """`pyke help network create` is `pyke network create --help`."""
+    if not words:
+        return _run(["--help"])
+    name, rest = commands.find(words)
+    if not name or rest:
+        session.note(f"unknown help topic: {' '.join(rest or words)}")
+        return 1
+    return _dispatch(session, [*words, "--help"])
 
 
 def _from_plugin(session: Session, words: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pyke.testing.memory import MemoryEngine
+from pyke.testing.registry import Exchange, PlayRegistry
 
 Pyke = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -163,6 +165,34 @@ def test_help_of_every_command_has_its_usage(pyke: Pyke) -> None:
     assert done.stdout.startswith("Usage:  pyke run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nCreate and run a new container from an image\n")
     assert "\n  -m, --memory bytes " in done.stdout
     assert pyke("network").stderr.startswith("Usage:  pyke network COMMAND\n")
+    assert pyke("container", "list", "--help").stdout.startswith("Usage:  pyke container ls [OPTIONS]\n")
+
+
+def test_help_is_asked_for_in_two_ways(pyke: Pyke) -> None:
+    assert pyke("help").stdout == pyke("--help").stdout == pyke().stderr
+    for name in ("run", "network", "network create"):
+        assert pyke("help", *name.split()).stdout == pyke(*name.split(), "--help").stdout
+    refused = pyke("help", "network", "bogus")
+    assert (refused.returncode, refused.stderr) == (1, "unknown help topic: bogus\n")
+
+
+def test_an_image_is_imported_from_a_url(pyke: Pyke) -> None:
+    content = b"a root file system" * 100000
+
+    def hang_up(exchange: Exchange) -> None:
+        exchange.reply(200, content, length=len(content) + 1)
+        exchange.cut()
+
+    with PlayRegistry() as server:
+        server.answer = lambda exchange: exchange.reply(200, content)
+        done = pyke("import", f"{server.url}/root.tar", "mine:1")
+        assert done.stdout == f"Downloading from {server.url}/root.tar\nsha256:{hashlib.sha256(content).hexdigest()}\n"
+        server.answer = hang_up
+        refused = pyke("import", f"{server.url}/root.tar", "mine:2")
+    assert refused.returncode == 1
+    assert "the server hung up 1 bytes before the end" in refused.stderr
+    assert "hint: curl -fL http" in refused.stderr
+    assert "mine:2" not in pyke("images", "--format", "{{.Repository}}:{{.Tag}}").stdout
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,18 @@ def test_every_alias_leads_to_a_command() -> None:
         assert commands.find(alias.split(" ")) == (name, [])
 
 
+def test_a_list_of_strings_may_stand_in_one_word() -> None:
+    options = parse(commands.load("network connect"), ["--alias", 'a,b,"c,d"', "--alias=e", "--alias", "", "net", "one"])
+    assert options.texts("alias") == ["a", "b", "c,d", "e"]
+
+
+def test_a_command_is_called_as_it_was_typed() -> None:
+    assert commands.as_typed("ps", ["container", "list"]).called == "pyke container ls"
+    assert commands.as_typed("rm", ["container", "remove"]).called == "pyke container rm"
+    assert commands.as_typed("ps", ["ps"]).called == "pyke ps"
+    assert commands.as_typed("network rm", ["network", "remove"]).called == "pyke network rm"
+
+
 def test_no_command_declares_a_flag_twice() -> None:
     for name in commands.HOMES:
         flags = commands.load(name).flags

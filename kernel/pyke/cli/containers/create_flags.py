@@ -5,7 +5,7 @@ from __future__ import annotations
 import _socket
 
 from pyke.cli import units
-from pyke.cli.flags import BOOL, BYTES, BYTES_OR_UNLIMITED, DECIMAL, DURATION, INT, LIST, SMALL, STRING, Flag, checked_list
+from pyke.cli.flags import BOOL, BYTES, BYTES_OR_UNLIMITED, DECIMAL, DURATION, INT, LIST, MAP, SMALL, STRING, Flag, Kind, checked_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,13 +149,16 @@ def _mount(text: str) -> object:
     return mounts.parse_mount(text)
 
 
+_NETWORK_NAME = checked_list(str, "network")
+_GPUS = Kind("gpu-request", str, empty="")
+
 _IDENTITY = [
     Flag("name", "", STRING, "Assign a name to the container"),
     Flag("hostname", "h", STRING, "Container host name"),
     Flag("domainname", "", STRING, "Container NIS domain name"),
     Flag("label", "l", checked_list(_label), "Set meta data on a container"),
     Flag("label-file", "", LIST, "Read in a line delimited file of labels"),
-    Flag("annotation", "", LIST, "Add an annotation to the container (passed through to the OCI runtime)"),
+    Flag("annotation", "", MAP, "Add an annotation to the container (passed through to the OCI runtime)"),
     Flag("cidfile", "", STRING, "Write the container ID to the file"),
     Flag("platform", "", STRING, "Set platform if server is multi-platform capable"),
     Flag("pull", "", STRING, "Pull image before running (always, missing, never)", "missing"),
@@ -192,8 +195,8 @@ _PROCESS = [
 ]
 
 _NETWORK = [
-    Flag("network", "", LIST, "Connect a container to a network"),
-    Flag("net", "", LIST, "The same as --network"),
+    Flag("network", "", _NETWORK_NAME, "Connect a container to a network"),
+    Flag("net", "", _NETWORK_NAME, "The same as --network"),
     Flag("network-alias", "", LIST, "Add network-scoped alias for the container"),
     Flag("net-alias", "", LIST, "The same as --network-alias"),
     Flag("ip", "", STRING, "IPv4 address (e.g., 172.30.100.104)"),
@@ -229,7 +232,7 @@ _ISOLATION = [
     Flag("security-opt", "", LIST, "Security Options"),
     Flag("device", "", LIST, "Add a host device to the container"),
     Flag("device-cgroup-rule", "", checked_list(_device_rule), "Add a rule to the cgroup allowed devices list"),
-    Flag("gpus", "", STRING, "GPU devices to add to the container ('all' to pass all GPUs)"),
+    Flag("gpus", "", _GPUS, "GPU devices to add to the container ('all' to pass all GPUs)"),
     Flag("sysctl", "", checked_list(_sysctl, "map"), "Sysctl options"),
     Flag("pid", "", STRING, "PID namespace to use"),
     Flag("ipc", "", STRING, "IPC mode to use"),

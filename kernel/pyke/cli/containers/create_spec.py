@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyke.cli.containers import mounts, ports
 from pyke.cli.files import environment, pairs, read_pairs
+from pyke.cli.flags import split_csv
 from pyke.errors import PykeError
 
 TYPE_CHECKING = False
@@ -241,7 +242,7 @@ def _network(text: str) -> tuple[str, dict[str, Any]]:
         return text, {}
     name = ""
     endpoint: dict[str, Any] = {}
-    for field in mounts.split_csv(text):
+    for field in split_csv(text):
         key, _, value = field.partition("=")
         if key == "name":
             name = value

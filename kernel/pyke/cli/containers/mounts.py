@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pyke.cli import units
+from pyke.cli.flags import split_csv
 from pyke.errors import PykeError
 
 TYPE_CHECKING = False
@@ -15,26 +16,6 @@ if TYPE_CHECKING:
 _ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 _FLAGS = ("readonly", "bind-nonrecursive", "volume-nocopy", "bind-create-src")  # may stand without a value
 _OPTIONS_OF = {"bind-": ("bind", "BindOptions"), "volume-": ("volume", "VolumeOptions"), "tmpfs-": ("tmpfs", "TmpfsOptions")}
-
-
-def split_csv(text: str) -> list[str]:
-    """Split at commas as a CSV record: `a,"b,c"` has two fields. ValueError for a quote that does not close."""
-    fields, field, quoted, position = [], "", False, 0
-    while position < len(text):
-        character = text[position]
-        if quoted and text[position : position + 2] == '""':
-            field, position = field + '"', position + 1
-        elif character == '"' and (quoted or not field):
-            quoted = not quoted
-        elif character == "," and not quoted:
-            fields.append(field)
-            field = ""
-        else:
-            field += character
-        position += 1
-    if quoted:
-        raise ValueError('extraneous or missing " in quoted-field')
-    return [*fields, field]
 
 
 def parse_mount(text: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyke.cli.session import Session
 
 CHUNK = 1024 * 1024
+SILENCE = 60.0  # seconds for a server to send something
 
 
 def read_chunks(descriptor: int) -> Iterator[bytes | Content]:
@@ -59,7 +60,7 @@ def _save(session: Session, options: Options) -> int:
 
 
 def _import(session: Session, options: Options) -> int:
-    source, *reference = options.arguments
+    source, *reference = options.arguments[:2]
     repository, tag = split_reference(reference[0]) if reference else ("", "")
     query = {
         "fromSrc": "-",
@@ -70,11 +71,39 @@ def _import(session: Session, options: Options) -> int:
         "platform": options.text("platform") or None,
     }
     if source.startswith(("http://", "https://")):
-        raise PykeError("importing from a URL is not supported", hint=f"curl -fsSL {source} | pyke import -")
-    descriptor = STDIN if source == "-" else os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    reply = session.engine.open("POST", "/images/create", query, content=read_chunks(descriptor))
+        session.out(f"Downloading from {source}")
+        content: Iterable[bytes | Content] = _fetched(source)
+    else:
+        content = read_chunks(STDIN if source == "-" else os.open(source, os.O_RDONLY | os.O_CLOEXEC))
+    reply = session.engine.open("POST", "/images/create", query, content=content)
     progress.show(reply.json_values(), 1)
     return 0
+
+
+def _fetched(url: str) -> Iterator[bytes]:
+    """What is at a URL, fetched by whoever typed it and through the proxies of their environment; asked for before this returns."""
+    from http.client import HTTPException
+    from urllib.request import urlopen  # 60 ms
+
+    def told(error: Exception) -> PykeError:
+        return PykeError(f"cannot import {url}: {error}", hint=f"curl -fL {url} | pyke import -")
+
+    try:
+        reply = urlopen(url, timeout=SILENCE)
+    except (OSError, HTTPException, ValueError) as error:
+        raise told(error) from error
+
+    def pieces() -> Iterator[bytes]:
+        with reply:
+            try:
+                while data := reply.read1(CHUNK):
+                    yield data
+                if reply.length:  # left of what was promised, which read1() does not mind
+                    raise HTTPException(f"the server hung up {reply.length} bytes before the end")
+            except (OSError, HTTPException) as error:
+                raise told(error) from error
+
+    return pieces()
 
 
 _PLATFORM = Flag("platform", "", STRING, "Only this platform of an image that has several")
@@ -103,7 +132,7 @@ SAVE = Command(
 )
 IMPORT = Command(
     "import",
-    "FILE|- [REPOSITORY[:TAG]]",
+    "file|URL|- [REPOSITORY[:TAG]]",
     "Import the contents from a tarball to create a filesystem image",
     _import,
     [
@@ -112,6 +141,6 @@ IMPORT = Command(
         Flag("platform", "", STRING, "Set platform if server is multi-platform capable"),
     ],
     minimum=1,
-    maximum=2,
-    examples=("pyke export web | pyke import -c 'CMD [\"sh\"]' - web:flat",),
+    maximum=None,  # what follows the name is ignored, as by Docker
+    examples=("pyke export web | pyke import -c 'CMD [\"sh\"]' - web:flat", "pyke import https://example.com/root.tar.gz base"),
 )

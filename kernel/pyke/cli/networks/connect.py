@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyke.cli.client import quote
 from pyke.cli.files import pairs
-from pyke.cli.flags import BOOL, LIST, STRING, Command, Flag, Options
+from pyke.cli.flags import BOOL, LIST, STRING, STRINGS, Command, Flag, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ CONNECT = Command(
     "Connect a container to a network",
     _connect,
     [
-        Flag("alias", "", LIST, "Add network-scoped alias for the container"),
-        Flag("driver-opt", "", LIST, "driver options for the network"),
+        Flag("alias", "", STRINGS, "Add network-scoped alias for the container"),
+        Flag("driver-opt", "", STRINGS, "driver options for the network"),
         Flag("ip", "", STRING, 'IPv4 address (e.g., "172.30.100.104")'),
         Flag("ip6", "", STRING, 'IPv6 address (e.g., "2001:db8::33")'),
         Flag("link", "", LIST, "Add link to another container"),
-        Flag("link-local-ip", "", LIST, "Add a link-local address for the container"),
+        Flag("link-local-ip", "", STRINGS, "Add a link-local address for the container"),
     ],
     minimum=2,
     maximum=2,

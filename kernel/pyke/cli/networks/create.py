@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyke.cli.client import ApiError, quote
 from pyke.cli.files import pairs
-from pyke.cli.flags import BOOL, LIST, STRING, Command, Flag, Options
+from pyke.cli.flags import BOOL, LIST, MAP, STRING, STRINGS, Command, Flag, Options
 from pyke.errors import PykeError
 
 TYPE_CHECKING = False
@@ -94,19 +94,19 @@ CREATE = Command(
     _create,
     [
         Flag("attachable", "", BOOL, "Enable manual container attachment"),
-        Flag("aux-address", "", LIST, "Auxiliary IPv4 or IPv6 addresses used by the driver"),
+        Flag("aux-address", "", MAP, "Auxiliary IPv4 or IPv6 addresses used by the driver"),
         Flag("driver", "d", STRING, "Driver to manage the Network", "bridge"),
-        Flag("gateway", "", LIST, "IPv4 or IPv6 Gateway for the master subnet"),
+        Flag("gateway", "", STRINGS, "IPv4 or IPv6 Gateway for the master subnet"),
         Flag("internal", "", BOOL, "Restrict external access to the network"),
-        Flag("ip-range", "", LIST, "Allocate container ip from a sub-range"),
+        Flag("ip-range", "", STRINGS, "Allocate container ip from a sub-range"),
         Flag("ipam-driver", "", STRING, "IP Address Management Driver", "default"),
-        Flag("ipam-opt", "", LIST, "Set IPAM driver specific options"),
+        Flag("ipam-opt", "", MAP, "Set IPAM driver specific options"),
         Flag("ipv4", "", BOOL, "Enable IPv4 address assignment", True),
         Flag("ipv6", "", BOOL, "Enable IPv6 networking"),
         Flag("label", "", LIST, "Set metadata on a network"),
-        Flag("opt", "o", LIST, "Set driver specific options"),
+        Flag("opt", "o", MAP, "Set driver specific options"),
         Flag("scope", "", STRING, "Control the network's scope: local"),
-        Flag("subnet", "", LIST, "Subnet in CIDR format that represents a network segment"),
+        Flag("subnet", "", STRINGS, "Subnet in CIDR format that represents a network segment"),
     ],
     minimum=1,
     maximum=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyke.cli.client import quote
 from pyke.cli.files import pairs
-from pyke.cli.flags import BOOL, LIST, STRING, Command, Flag, Options
+from pyke.cli.flags import BOOL, LIST, MAP, STRING, Command, Flag, Options
 from pyke.errors import PykeError
 
 TYPE_CHECKING = False
@@ -40,7 +40,7 @@ CREATE = Command(
         Flag("driver", "d", STRING, "Specify volume driver name", "local"),
         Flag("label", "", LIST, "Set metadata for a volume"),
         Flag("name", "", STRING, "Specify volume name"),
-        Flag("opt", "o", LIST, "Set driver specific options"),
+        Flag("opt", "o", MAP, "Set driver specific options"),
     ],
     maximum=1,
     examples=("pyke volume create data", "pyke volume create -d sshfs -o sshcmd=user@host:/path remote"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyke.cli.containers import create_spec, mounts, ports
 from pyke.cli.containers.run import RUN, start_failure
-from pyke.cli.flags import parse
+from pyke.cli.flags import parse, split_csv
 from pyke.errors import PykeError
 
 
@@ -161,7 +161,7 @@ def test_volumes_are_binds_or_anonymous() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_characters='"\r\n')), min_size=1))
 def test_quoted_fields_survive_commas(fields: list[str]) -> None:
-    assert mounts.split_csv(",".join(f'"{field}"' for field in fields)) == fields
+    assert split_csv(",".join(f'"{field}"' for field in fields)) == fields
 
 
 @pytest.mark.parametrize(
