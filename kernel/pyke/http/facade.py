@@ -219,6 +219,7 @@ class Files(Protocol):
         *,
         reference: str,
         config: Mapping[str, Any],
+        inherited: Mapping[str, Any],
         changes: Sequence[str],
         message: str,
         author: str,

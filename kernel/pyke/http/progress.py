@@ -20,6 +20,11 @@ def progress(objects: Iterable[Mapping[str, Any]], *, cancel: Callable[[], None]
     return Stream(_lines(eager(objects)), cancel=cancel)
 
 
+def told(objects: Iterable[Mapping[str, Any]]) -> Stream:
+    """The same, but what fails before the first of them is told in the stream, too, where that is the place in which clients look."""
+    return Stream(eager(_lines(iter(objects))))
+
+
 def eager(items: Iterable[T]) -> Iterator[T]:
     """The same items, the first of which is made now: an error that it raises still finds the head of the reply unsent."""
     iterator = iter(items)

@@ -3,7 +3,9 @@ request brings is read in `body.py`."""
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ class TimeOuts:
     body: float = 60.0  # between two pieces of a body
     reply: float = 60.0  # to take a whole reply
     linger: float = 2.0  # to notice that no more of its body is wanted
+    takeover: float = 0.05  # to read the head of a reply before the connection is a container's
 
 
 Headers = Sequence[tuple[str, str]]
@@ -117,7 +120,15 @@ class Wire:
         lines += ["Connection: Upgrade", "Upgrade: tcp"] if upgrade else []
         self._send("\r\n".join([*lines, "", ""]).encode("ascii"), self._times.reply)
         self.client.settimeout(None)
+        self._await_reading()
         return early
+
+    def _await_reading(self) -> None:
+        """Until the client has taken the head, or for a moment: one that reads its head through a buffer, as many libraries do, would
+        have in it, and lose, what came right behind."""
+        deadline, unread = time.monotonic() + self._times.takeover, bytearray(4)
+        while not fcntl.ioctl(self.client, termios.TIOCOUTQ, unread) and any(unread) and time.monotonic() < deadline:
+            time.sleep(0.0002)
 
     def next_cycle(self) -> bool:
         """Make ready for another request; False where the connection cannot be used again."""

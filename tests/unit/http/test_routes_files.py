@@ -68,8 +68,9 @@ def test_commit_takes_the_container_s_configuration_and_what_the_request_says(cl
     assert made == {"Id": image.id} and (image.author, image.comment) == ("me", "msg")
     asked = engine.files.commits[-1]
     assert (asked["changes"], asked["pause"], asked["reference"]) == (["USER me", "EXPOSE 80"], False, "made:1")
-    assert asked["config"]["Env"][:2] == ["B=2", "A=1"] and asked["config"]["Cmd"] == ["sleep", "300"]
-    assert asked["config"]["Labels"] == {"from": "image", "l": "1"}
+    assert asked["config"] == {"Env": ["B=2"], "Tty": True}
+    assert "A=1" in asked["inherited"]["Env"] and asked["inherited"]["Cmd"] == ["sleep", "300"]
+    assert asked["inherited"]["Labels"] == {"from": "image", "l": "1"}
     client.post("/commit?container=box")
     assert (engine.files.commits[-1]["pause"], engine.files.commits[-1]["reference"]) == (True, "")
     assert client.request("POST", "/commit?container=nosuch")[0] == 404

@@ -107,6 +107,7 @@ class Files:
         *,
         reference: str,
         config: Mapping[str, Any],
+        inherited: Mapping[str, Any],
         changes: Sequence[str],
         message: str,
         author: str,
@@ -115,13 +116,13 @@ class Files:
     ) -> Image:
         """Make an image of a container: its image's layers, and one of what it changed.
 
-        `reference` may be ""; `config` is Docker's JSON of a configuration, to which `changes`, in a Dockerfile's words, are made. With
-        `pause` a running container is frozen meanwhile.
+        `reference` may be ""; `config` and `inherited` are Docker's JSON of configurations: `changes`, in a Dockerfile's words, are made to
+        the first, and what it says nothing about then is as in the second. With `pause` a running container is frozen meanwhile.
         """
         self.engine.ready()
         container = self.engine.containers.get(ref)
         self.engine.authorize(caller, "container.commit", container.id, container.spec)
-        wanted = image_commit.Commit(reference, config, changes, message, author)
+        wanted = image_commit.Commit(reference, config, inherited, changes, message, author)
         with image_commit.paused(self.engine, container, caller) if pause else contextlib.nullcontext():
             return image_commit.commit(self.engine, container, wanted)
 

@@ -36,6 +36,19 @@ def apply(config: Config, changes: Sequence[str]) -> Config:
     return changed
 
 
+def inherit(config: Config, inherited: Config) -> Config:
+    """The configuration, and where it says nothing, another one's. A command is not for another entry point."""
+    left_out = {"Cmd", "OnBuild"} if config.get("Entrypoint") else {"OnBuild"}
+    joined = {key: value for key, value in inherited.items() if key not in left_out} | config
+    for key in ("ExposedPorts", "Labels", "Volumes"):
+        if isinstance(config.get(key), dict) and isinstance(inherited.get(key), dict):
+            joined[key] = inherited[key] | config[key]
+    if isinstance(config.get("Env"), list):
+        own = {str(line).partition("=")[0] for line in config["Env"]}
+        joined["Env"] = [*config["Env"], *(line for line in inherited.get("Env", ()) if line.partition("=")[0] not in own)]
+    return joined
+
+
 def _command(key: str) -> Callable[[Config, str], None]:
     def change(config: Config, text: str) -> None:
         words = _words(text)

@@ -35,6 +35,7 @@ class Commit:
 
     reference: str
     config: Mapping[str, Any]
+    inherited: Mapping[str, Any]  # the container's own
     changes: Sequence[str]
     message: str
     author: str
@@ -72,7 +73,7 @@ def resume(engine: Engine, container: Container) -> None:
 def commit(engine: Engine, container: Container, wanted: Commit) -> Image:
     """Make the image. What cannot work is refused before the container's files are read."""
     name = wanted.name()
-    config = image_changes.apply({key: wanted.config[key] for key in KEPT if wanted.config.get(key)}, wanted.changes)
+    config = image_changes.inherit(image_changes.apply(_kept(wanted.config), wanted.changes), _kept(wanted.inherited))
     base = engine.images.get(container.image_id)
     chain_ids, blobs = [layer.chain_id for layer in base.layers], [layer.blob for layer in base.layers]
     images = engine.images
@@ -86,6 +87,10 @@ def commit(engine: Engine, container: Container, wanted: Commit) -> Image:
     return image
 
 
+def _kept(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: config[key] for key in KEPT if config.get(key)}
+
+
 def _layer(engine: Engine, container: Container, reception: Reception) -> Digest:
     with Helper(engine.files.layer_job(container, "layer")) as helper:
         helper.answer(COMPARING)
@@ -94,7 +99,7 @@ def _layer(engine: Engine, container: Container, reception: Reception) -> Digest
 
 def _configuration(container: Container, base: Image, layer: Digest, config: dict[str, Any], wanted: Commit) -> bytes:
     created = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    command = " ".join(config_words(wanted.config.get("Cmd")))
+    command = " ".join(config_words(wanted.inherited.get("Cmd")))
     entry = HistoryEntry(created=created, created_by=command, author=wanted.author, comment=wanted.message)
     return canonical(
         {

@@ -63,14 +63,13 @@ def _mode(fields: Fields, key: str, complaint: str, words: Iterable[str], shares
 
 
 def _capabilities(fields: Fields, key: str) -> tuple[str, ...]:
-    """Normalised as Docker does: upper case, with CAP_, and "ALL"."""
-    found = []
-    for name in fields.texts(key):
+    """As they were given, with CAP_ or without it, which `inspect` shows."""
+    names = fields.texts(key)
+    for name in names:
         short = name.upper().removeprefix("CAP_")
         if short != "ALL" and short not in CAPABILITIES:
             raise InvalidRequest(f'invalid {key}: unknown capability: "CAP_{short}"', hint="man 7 capabilities")
-        found.append(short if short == "ALL" else f"CAP_{short}")
-    return tuple(dict.fromkeys(found))
+    return names
 
 
 def _security_options(options: tuple[str, ...]) -> tuple[str, ...]:

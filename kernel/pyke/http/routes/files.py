@@ -47,15 +47,15 @@ def export(request: Request) -> Stream:
 
 
 def commit(request: Request) -> Reply:
-    """A container becomes an image; a body is a configuration that is taken in place of the container's, where it says something."""
+    """A container becomes an image; a body is a configuration that counts before the container's."""
     query = request.query
     container = request.engine.containers.get(query.text("container"))
-    fields, config = request.json(), container_config(container)
-    own = {key: fields.raw[key.lower()] for key in config if fields.is_set(key)}
+    fields, inherited = request.json(), container_config(container)
     image = request.engine.files.commit(
         container.id,
         reference=with_tag(query.text("repo"), query.text("tag")) if query.text("repo") else "",
-        config=_merged(config, own),
+        config={key: fields.raw[key.lower()] for key in inherited if fields.is_set(key)},
+        inherited=inherited,
         message=query.text("comment"),
         author=query.text("author"),
         changes=query.all("changes"),
@@ -63,18 +63,6 @@ def commit(request: Request) -> Reply:
         caller=request.caller,
     )
     return json_reply({"Id": image.id}, 201)
-
-
-def _merged(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with another over it: objects are joined key by key, variables by their names, all else is exchanged."""
-    merged = {**config, **own}
-    for key, value in own.items():
-        if isinstance(value, dict) and isinstance(config[key], dict):
-            merged[key] = config[key] | value
-    if isinstance(own.get("Env"), list):
-        mine = {str(line).partition("=")[0] for line in own["Env"]}
-        merged["Env"] = [*own["Env"], *(line for line in config["Env"] or () if line.partition("=")[0] not in mine)]
-    return merged
 
 
 ROUTES: Routes = {

@@ -10,7 +10,7 @@ from pyke.errors import InvalidRequest, NotFound
 from pyke.http import filters, strictjson
 from pyke.http.exchange import Answer, Reply, Request, Stream, Unsupported, json_reply
 from pyke.http.fields import Fields
-from pyke.http.progress import eager, progress
+from pyke.http.progress import eager, progress, told
 from pyke.http.router import Routes
 from pyke.http.shapes import image as shapes
 from pyke.model import Image
@@ -52,9 +52,9 @@ def history(request: Request) -> Reply:
 
 
 def load(request: Request) -> Stream:
-    """An archive comes up, a line for each image goes down."""
+    """An archive comes up, a line for each image goes down. An archive that is none is told of there, too, as Docker does."""
     lines = request.engine.images.load(request.body, caller=request.caller)
-    return progress({"stream": f"{line}\n"} for line in lines)
+    return told({"stream": f"{line}\n"} for line in lines)
 
 
 def create(request: Request) -> Answer:

@@ -75,6 +75,7 @@ class MemoryFiles:
         *,
         reference: str,
         config: Mapping[str, Any],
+        inherited: Mapping[str, Any],
         changes: Sequence[str],
         message: str,
         author: str,
@@ -82,8 +83,8 @@ class MemoryFiles:
         caller: Caller,
     ) -> Image:
         base = self.engine.images.get(self.engine.containers.get(ref).image_id)
-        self.commits.append({"reference": reference, "config": config, "changes": changes, "pause": pause})
-        id = "sha256:" + hashlib.sha256(repr((base.id, reference, message, author, changes, pause, config)).encode()).hexdigest()
+        self.commits.append({"reference": reference, "config": config, "inherited": inherited, "changes": changes, "pause": pause})
+        id = "sha256:" + hashlib.sha256(repr((base.id, reference, message, author, changes, pause, config, inherited)).encode()).hexdigest()
         tags = (f"docker.io/library/{reference}",) if reference else ()
         self.engine.images.records[id] = replace(base, id=id, tags=tags, author=author, comment=message, parent=base.id)
         return self.engine.images.records[id]

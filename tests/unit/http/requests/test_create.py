@@ -85,7 +85,7 @@ def test_a_full_host_config_is_taken_over() -> None:
         PortSpec(81, "udp"),
     )
     assert found.security == Security(
-        True, ("CAP_NET_ADMIN", "CAP_SYS_TIME"), ("ALL",), ("no-new-privileges",), True, devices=(DeviceSpec("/dev/null", "/dev/x", "r"),),
+        True, ("net_admin", "CAP_SYS_TIME"), ("ALL",), ("no-new-privileges",), True, devices=(DeviceSpec("/dev/null", "/dev/x", "r"),),
         group_add=("9",), sysctls={"net.ipv4.ip_forward": "1"}, oom_score_adj=5,
     )  # fmt: skip
     assert found.limits == Limits(
