@@ -119,8 +119,7 @@ def _isolation(options: Options) -> dict[str, Any]:
     settings, unmasked = security.options(options.texts("security-opt"))
     config: dict[str, Any] = {
         "Privileged": options.yes("privileged"),
-        "CapAdd": options.texts("cap-add") or None,
-        "CapDrop": options.texts("cap-drop") or None,
+        **security.capabilities(options.texts("cap-add"), options.texts("cap-drop")),
         "SecurityOpt": settings or None,
         "Devices": [security.device(text) for text in options.texts("device")],
         "DeviceCgroupRules": options.texts("device-cgroup-rule") or None,

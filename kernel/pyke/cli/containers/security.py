@@ -31,6 +31,17 @@ def options(texts: Iterable[str]) -> tuple[list[str], bool]:
     return settings, unmasked
 
 
+def capabilities(add: Iterable[str], drop: Iterable[str]) -> dict[str, list[str] | None]:
+    """`--cap-add` and `--cap-drop`: by their full names, in the order of the alphabet. ALL stands for all others, and to add wins."""
+    added, dropped = _capabilities(add), _capabilities(drop)
+    return {"CapAdd": sorted(added) or None, "CapDrop": sorted(dropped - added) or None}
+
+
+def _capabilities(texts: Iterable[str]) -> set[str]:
+    names = {f"CAP_{text.strip().upper().removeprefix('CAP_')}" for text in texts}
+    return {"ALL"} if "CAP_ALL" in names else names
+
+
 def _profile(path: str) -> str:
     try:
         text = read_text(path)

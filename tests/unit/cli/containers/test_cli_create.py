@@ -79,6 +79,13 @@ def test_a_seccomp_profile_is_read_here(tmp_path: Path) -> None:
     assert config["SecurityOpt"] == ['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}', "no-new-privileges"]
 
 
+def test_capabilities_get_their_full_names_and_to_add_one_wins() -> None:
+    config = request("--cap-add", "sys_time", "--cap-add", "CAP_NET_ADMIN", "--cap-drop", "Chown", "--cap-drop", "SYS_TIME")["HostConfig"]
+    assert (config["CapAdd"], config["CapDrop"]) == (["CAP_NET_ADMIN", "CAP_SYS_TIME"], ["CAP_CHOWN"])
+    config = request("--cap-add", "chown", "--cap-add", "all")["HostConfig"]
+    assert (config["CapAdd"], config["CapDrop"]) == (["ALL"], None)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
