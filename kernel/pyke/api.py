@@ -45,6 +45,7 @@ from pyke.model import (
     Volume,
 )
 from pyke.registries import (
+    BlobStream,
     ChecksCredentials,
     DeletesManifests,
     ListsTags,
@@ -68,6 +69,7 @@ __all__ = [
     "ArchiveLimits",
     "Authorization",
     "BadArchive",
+    "BlobStream",
     "Caller",
     "ChecksCredentials",
     "Conflict",

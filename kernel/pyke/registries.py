@@ -13,14 +13,18 @@ another host gets to see them, and no error quotes them.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from pyke.drivers import DriverHome
+from pyke.errors import RegistryFailed, RegistryUnavailable
 
+SMALL_BLOB_SECONDS = 60.0  # that a blob may take which is wanted as a whole
 _CREDENTIALS = re.compile(r"(?<=//)[^/]*@|\A[^/]*@(?!.*//)")  # of a URL, or of what has no scheme
 
 
@@ -100,6 +104,21 @@ class ManifestDocument:
     media_type: str = ""
 
 
+class BlobStream(Protocol):
+    """A blob on its way from its registry: read once, by one thread."""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size` (1 or more), as soon as there are any; b"" is the end of the blob. 256 KiB at a time cost least.
+
+        A link that is cut is a `RegistryUnavailable`, and no end: what was read so far is right, and the engine asks again for the rest.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what is behind it, whether it was read to its end or not; idempotent."""
+        ...
+
+
 class RegistryClient(ABC):
     """Fetches images. Errors: `RegistryDenied` where (other) credentials are wanted, `NotFound`, `RegistryUnavailable` for what may go
     better a moment later (with `retry_after`), `RegistryFailed` for everything else."""
@@ -120,13 +139,27 @@ class RegistryClient(ABC):
         """The manifest or index with this tag or digest, of at most 4 MiB; `NotFound`."""
 
     @abstractmethod
-    def fetch_blob(self, repository: Repository, digest: str, offset: int, sink: int) -> None:
-        """Write a blob to the descriptor `sink` (a pipe or a socket), from byte `offset` on, to its end.
+    def open_blob(self, repository: Repository, digest: str, offset: int) -> BlobStream:
+        """A blob, from byte `offset` on, to its end; `NotFound`. A registry that cannot begin in the middle is read from the beginning, and
+        the first `offset` bytes are dropped.
 
-        A registry that cannot begin in the middle is read from the beginning, and the first `offset` bytes are dropped. On failure the
-        bytes written so far are right, and the engine asks again for the rest. A reader that closes the pipe ends the call: the
-        `BrokenPipeError` may come through.
+        A layer is fetched by the main thread of a process that does nothing else. There the engine interrupts this method, and `read`,
+        where they wait too long, with an exception: whatever they hold is let go on the way out, as with any other.
         """
+
+    def blob(self, repository: Repository, digest: str, size: int) -> bytes:
+        """The whole of a blob of at most `size` bytes, which fits in memory; `RegistryFailed` for one that is longer. Nothing for a
+        client to write."""
+        pieces, count, end = [], 0, time.monotonic() + SMALL_BLOB_SECONDS
+        with contextlib.closing(self.open_blob(repository, digest, 0)) as stream:
+            while piece := stream.read(size + 1 - count):
+                pieces.append(piece)
+                count += len(piece)
+                if count > size:
+                    raise RegistryFailed(f"a registry sent more than the {size} bytes that a manifest announced")
+                if time.monotonic() > end:
+                    raise RegistryUnavailable(f"{digest} did not come within {SMALL_BLOB_SECONDS:.0f} s")
+        return b"".join(pieces)
 
 
 @runtime_checkable

@@ -13,7 +13,8 @@ import pytest
 
 from pyke.testing.engine import Finished, TestEngine
 from pyke.testing.images import configuration, layer
-from pyke.testing.registry import CONFIG, INDEX, LAYER, MANIFEST, Exchange, PlayRegistry, digest_of, dripping
+from pyke.testing.registry import CONFIG, INDEX, LAYER, MANIFEST, Exchange, PlayRegistry, digest_of
+from pyke.testing.tricks import dripping
 
 TINY = layer({"a": b"tiny"})
 SETTINGS = {

@@ -17,7 +17,8 @@ from pyke.engine.images.platforms import architecture
 from pyke.testing.engine import TestEngine
 from pyke.testing.images import busybox_tree, executable, layer
 from pyke.testing.patience import eventually
-from pyke.testing.registry import INDEX, MANIFEST, Exchange, PlayRegistry, cutting
+from pyke.testing.registry import INDEX, MANIFEST, Exchange, PlayRegistry
+from pyke.testing.tricks import cutting
 
 BUSYBOX = layer(busybox_tree())
 NOISE = random.Random(4)  # the same noise each time, which no compression makes smaller

@@ -10,10 +10,11 @@ Each test has a `PlayRegistry` of its own. Override `name` for a client of one r
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,8 @@ from pyke.registries import (
     Repository,
 )
 from pyke.testing.images import layer
-from pyke.testing.registry import MANIFEST, Exchange, PlayRegistry, cutting, digest_of
+from pyke.testing.registry import MANIFEST, PlayRegistry, digest_of
+from pyke.testing.tricks import LosesHalf, cutting, endless, halting, sent_to, shortened
 
 ME = RegistryCredentials("me", "secret")
 PATH = "team/app"
@@ -126,16 +128,48 @@ class RegistryConformance:
         assert content == CONTENT[: len(content)] and len(content) <= 300_000
         assert content + _fetched(client, repository, digest, len(content)) == CONTENT
 
-    def test_a_reader_that_had_enough_ends_a_fetch(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
+    def test_what_has_come_is_given_at_once(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
+        digest, is_read = registry.put_blob(PATH, CONTENT), threading.Event()
+        registry.answer = lambda exchange: halting(exchange, CONTENT[:1000], len(CONTENT), is_read)
+        with contextlib.closing(client.open_blob(repository, digest, 0)) as stream:
+            first = stream.read(600)
+            assert 1 <= len(first) <= 600
+            assert CONTENT.startswith(first + stream.read(1 << 18))
+            is_read.set()
+
+    def test_a_wait_can_be_interrupted(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
+        """By an exception out of a signal's handler, as the engine does it; everything goes on after that."""
+        digest, is_over = registry.put_blob(PATH, CONTENT), threading.Event()
+        registry.answer = lambda exchange: halting(exchange, CONTENT[:1000], len(CONTENT), is_over)
+        with contextlib.closing(client.open_blob(repository, digest, 0)) as stream, pytest.raises(_Interruption), _interrupted():
+            while stream.read(1 << 18):
+                pass
+        is_over.set()
+        registry.answer = None
+        assert _fetched(client, repository, digest, 0) == CONTENT
+
+    def test_a_reader_that_had_enough_closes_twice(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
         digest = registry.put_blob(PATH, CONTENT * 8)
-        ours, theirs = os.pipe()
-        os.close(ours)
-        try:
-            with pytest.raises((BrokenPipeError, PykeError)):
-                client.fetch_blob(repository, digest, 0, theirs)
-        finally:
-            os.close(theirs)
-        assert client.serves(repository.endpoint.registry)
+        stream = client.open_blob(repository, digest, 0)
+        assert (CONTENT * 8).startswith(stream.read(1 << 16))
+        stream.close()
+        stream.close()
+        assert _fetched(client, repository, digest, 0) == CONTENT * 8
+
+    def test_a_blob_shorter_than_its_reply_said_is_no_end(
+        self, client: RegistryClient, registry: PlayRegistry, repository: Repository
+    ) -> None:
+        digest = registry.put_blob(PATH, CONTENT)
+        for headers in ({}, {"Transfer-Encoding": "chunked"}):
+            registry.answer = lambda exchange, headers=headers: shortened(exchange, CONTENT[:1000], len(CONTENT), headers)
+            error, content = _attempted(client, repository, digest, 0)
+            assert isinstance(error, RegistryUnavailable) and content == CONTENT[:1000]
+
+    def test_a_small_blob_is_had_as_a_whole(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
+        digest = registry.put_blob(PATH, CONTENT)
+        assert client.blob(repository, digest, len(CONTENT)) == CONTENT
+        with pytest.raises(RegistryFailed, match="more than"):
+            client.blob(repository, digest, len(CONTENT) - 1)
 
     @pytest.mark.parametrize("status", [429, 500, 502, 503])
     def test_what_may_pass_is_told_apart(self, client: RegistryClient, registry: PlayRegistry, repository: Repository, status: int) -> None:
@@ -150,7 +184,7 @@ class RegistryConformance:
             client.resolve(closed, "1")
 
     def test_an_endless_document_is_refused(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
-        registry.answer = _endless
+        registry.answer = endless
         with pytest.raises(RegistryFailed):
             client.manifest(repository, "1")
 
@@ -184,7 +218,7 @@ class RegistryConformance:
         registry.auth = auth
         with PlayRegistry() as cdn:
             cdn.answer = lambda exchange: exchange.reply(200, CONTENT)
-            registry.answer = lambda exchange: _sent_to(exchange, "/blobs/", f"{cdn.url}/signed?by=us")
+            registry.answer = lambda exchange: sent_to(exchange, "/blobs/", f"{cdn.url}/signed?by=us")
             assert _fetched(client, known, digest, 0) == CONTENT
             assert [each.headers.get("authorization") for each in cdn.requests] == [None]
 
@@ -202,12 +236,12 @@ class RegistryConformance:
     def test_a_redirect_leads_nowhere_harmful(
         self, client: RegistryClient, registry: PlayRegistry, repository: Repository, place: str
     ) -> None:
-        registry.answer = lambda exchange: _sent_to(exchange, "/manifests/", place)
+        registry.answer = lambda exchange: sent_to(exchange, "/manifests/", place)
         with pytest.raises(RegistryFailed):
             client.manifest(repository, "1")
 
     def test_redirects_end(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
-        registry.answer = lambda exchange: _sent_to(exchange, "/manifests/", exchange.seen.path)
+        registry.answer = lambda exchange: sent_to(exchange, "/manifests/", exchange.seen.path)
         with pytest.raises(RegistryFailed):
             client.manifest(repository, "1")
         assert len(registry.requests) < 20
@@ -232,7 +266,7 @@ class RegistryConformance:
     def test_an_upload_is_resumed(self, client: RegistryClient, registry: PlayRegistry, known: Repository) -> None:
         if not isinstance(client, PushesImages):
             pytest.skip("this client cannot push")
-        registry.answer = _LosesHalf(registry)
+        registry.answer = LosesHalf(registry)
         with tempfile.TemporaryFile() as file:
             file.write(CONTENT)
             file.seek(0)
@@ -298,55 +332,41 @@ def _fetched(client: RegistryClient, repository: Repository, digest: str, offset
 
 
 def _attempted(client: RegistryClient, repository: Repository, digest: str, offset: int) -> tuple[Exception | None, bytes]:
-    """What came through the pipe, and how it ended."""
-    ours, theirs = os.pipe()
+    """What came of a blob, and how that ended."""
     pieces: list[bytes] = []
-
-    def read() -> None:
-        while piece := os.read(ours, 1 << 16):
-            pieces.append(piece)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    failure: Exception | None = None
     try:
-        client.fetch_blob(repository, digest, offset, theirs)
+        with contextlib.closing(client.open_blob(repository, digest, offset)) as stream:
+            while piece := stream.read(1 << 18):
+                pieces.append(piece)
     except PykeError as error:
-        failure = error
+        return error, b"".join(pieces)
+    return None, b"".join(pieces)
+
+
+class _Interruption(Exception):
+    """What a signal's handler raises."""
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[None]:
+    """Have this thread, which is the main one, interrupted by an exception, once."""
+    is_over = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not is_over.is_set():
+            is_over.set()
+            raise _Interruption
+
+    def send() -> None:
+        while not is_over.wait(0.2):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    main, before = threading.get_ident(), signal.signal(signal.SIGUSR1, interrupt)
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
     finally:
-        os.close(theirs)
-        reader.join()
-        os.close(ours)
-    return failure, b"".join(pieces)
-
-
-def _sent_to(exchange: Exchange, part: str, place: str) -> None:
-    """Redirect whoever asks for something with `part` in its path."""
-    if part in exchange.seen.path:
-        exchange.reply(307, headers={"Location": place})
-
-
-def _endless(exchange: Exchange) -> None:
-    if "/manifests/" in exchange.seen.path:
-        exchange.reply(200, b"", {"Transfer-Encoding": "chunked"})
-        end = time.monotonic() + 20
-        try:
-            while time.monotonic() < end:
-                exchange.handler.wfile.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
-        finally:
-            exchange.cut()
-
-
-class _LosesHalf:
-    """Takes half of the first PATCH, and hangs up."""
-
-    def __init__(self, registry: PlayRegistry) -> None:
-        self._registry = registry
-        self._is_done = False
-
-    def __call__(self, exchange: Exchange) -> None:
-        if exchange.seen.method == "PATCH" and not self._is_done:
-            self._is_done = True
-            name = exchange.seen.path.rpartition("/")[2]
-            self._registry.uploads[name] += exchange.body[: len(exchange.body) // 2]
-            exchange.cut()
+        is_over.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)

@@ -19,7 +19,6 @@ import re
 import secrets
 import ssl
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,7 +33,7 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 CONFIG = "application/vnd.docker.container.image.v1+json"
-_PATH = re.compile(r"/v2/(.+)/(manifests|blobs|tags)/(.*)\Z")
+BLOB_OR_MANIFEST = re.compile(r"/v2/(.+)/(manifests|blobs|tags)/(.*)\Z")
 
 
 def digest_of(content: bytes) -> str:
@@ -174,7 +173,7 @@ class PlayRegistry:
             exchange.reply(200, b"{}")
         elif seen.path == "/v2/_catalog":
             self._list(exchange, "repositories", sorted({path for path, _ in self.manifests}))
-        elif found := _PATH.match(seen.path):
+        elif found := BLOB_OR_MANIFEST.match(seen.path):
             path, kind, name = found.groups()
             {"manifests": self._manifest, "blobs": self._blob, "tags": self._tags}[kind](exchange, path, name)
         else:
@@ -305,43 +304,3 @@ def _handler(registry: PlayRegistry) -> type[BaseHTTPRequestHandler]:
             """Requests are in `registry.requests`."""
 
     return Handler
-
-
-# what a registry may do to its clients: functions for `PlayRegistry.answer`
-
-
-def cutting(registry: PlayRegistry, size: int, times: int) -> Answer:
-    """Hang up after `size` bytes of a blob, so many times."""
-    left = [times]
-
-    def answer(exchange: Exchange) -> None:
-        found = _PATH.match(exchange.seen.path)
-        if exchange.seen.method != "GET" or not found or found[2] != "blobs" or not left[0]:
-            return
-        left[0] -= 1
-        start = int((re.match(r"bytes=(\d+)-", exchange.seen.headers.get("range", "")) or ["", "0"])[1])
-        content = registry.blobs[found[3]]
-        headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
-        piece = content[start : start + size]
-        registry.sent += len(piece)
-        exchange.reply(206 if start else 200, piece, headers, length=len(content) - start)
-        exchange.cut()
-
-    return answer
-
-
-def dripping(part: str, seconds: float = 1.0) -> Answer:
-    """Send the body of what has `part` in its path one byte at a time."""
-
-    def answer(exchange: Exchange) -> None:
-        if part in exchange.seen.path and exchange.seen.method == "GET":
-            exchange.reply(200, b"{", length=1 << 20)
-            try:
-                for _ in range(120):
-                    time.sleep(seconds)
-                    exchange.handler.wfile.write(b" ")
-                    exchange.handler.wfile.flush()
-            finally:
-                exchange.cut()
-
-    return answer

@@ -7,35 +7,29 @@
     {"status": "Downloading", "current": BYTES}, ..., and in the end {"size": BYTES} or an error
 
 The sources are asked in this order: mirrors, then the registry. What has come stays in the file at `path`, whatever happens, and the next
-job goes on behind it; nothing is fetched twice. What comes is hashed, written, made plain, hashed again and unpacked piece by piece, in one
-thread; another one only waits for the network.
+job goes on behind it; nothing is fetched twice. What comes is received, hashed, written, made plain, hashed again and unpacked piece by
+piece, in one thread.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import functools
 import hashlib
 import os
-import select
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from pyke.codec import from_data
 from pyke.engine.images.channel import Channel
 from pyke.engine.images.unpack import check, made, unpack
+from pyke.engine.images.watch import Cancelled, Watch
 from pyke.engine.images.written import Written
-from pyke.errors import BadArchive, PykeError, RegistryFailed, RegistryUnavailable
-from pyke.registries import RegistryClient, Repository
+from pyke.errors import BadArchive, PluginFailed, RegistryFailed, RegistryUnavailable
+from pyke.registries import BlobStream, Repository
 
 TELL_EVERY = 0.1  # seconds
-SLOWEST = 1024  # bytes a second
 PROGRESS = 1 << 16  # bytes: an attempt that brought so much got on
 LONGEST_PAUSE = 30.0  # seconds before another attempt, whatever a registry asks for
-PIPE_SIZE = 1 << 20
 
 
 def work(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -46,13 +40,6 @@ def work(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         if not job["is_kept"]:
             os.unlink(job["path"])
         raise
-
-
-class Cancelled(PykeError):
-    """The engine does not want the layer any more."""
-
-    def __init__(self) -> None:
-        super().__init__("context canceled")
 
 
 class WrongContent(RegistryFailed):
@@ -84,7 +71,8 @@ class Incoming:
         self._written = Written(self._file, is_read_no_more=True)
         self._sha256 = hashlib.sha256()
         self._sources = [(made(each["client"], each["home"]), from_data(Repository, each["repository"])) for each in job["sources"]]
-        self._attempt: _Attempt | None = None
+        self._watch = Watch(channel, job["silence"])
+        self._stream: BlobStream | None = None  # of the present attempt
         self._failures = 0
         self._begun_at = 0  # the offset at which the present attempt began
         self._told = 0.0
@@ -131,24 +119,32 @@ class Incoming:
     def _receive(self, size: int) -> bytes:
         """Bytes from the network, through as many attempts as that takes."""
         while True:
-            attempt = self._attempt or self._begin()
-            if data := attempt.read(size, self._channel):
-                return data
-            self._ended(attempt)
+            error: BaseException
+            try:
+                if data := self._watch.receive(lambda: self._attempted(size)):
+                    return data
+                error = RegistryUnavailable(f"the registry sent {self.taken} of {self._job['size']} bytes of {self._job['digest']}")
+            except Cancelled:
+                raise
+            except BaseException as failure:  # whatever a client may raise
+                error = failure
+            self._ended(error)
 
-    def _begin(self) -> _Attempt:
-        client, repository = self._sources[0]
-        self._begun_at = self.taken
-        self._attempt = _Attempt(client, repository, self._job["digest"], self.taken, self._job["silence"])
-        return self._attempt
+    def _attempted(self, size: int) -> bytes:
+        """The next bytes of the present attempt, which begins with the first of them."""
+        if self._stream is None:
+            client, repository = self._sources[0]
+            self._begun_at = self.taken
+            self._stream = client.open_blob(repository, self._job["digest"], self.taken)
+        data = self._stream.read(size)
+        if not isinstance(data, bytes) or len(data) > size:
+            raise PluginFailed(f"a registry client gave {data!r:.40} where at most {size} bytes were asked for", hint="pyke plugin ls")
+        return data
 
-    def _ended(self, attempt: _Attempt) -> None:
+    def _ended(self, error: BaseException) -> None:
         """An attempt ended before the blob did: try again, elsewhere, or raise why it ended."""
-        attempt.close()
-        self._attempt = None
-        error = attempt.error or RegistryUnavailable(
-            f"the registry sent {self.taken} of {self._job['size']} bytes of {self._job['digest']}"
-        )
+        self._let_go()
+        self._watch.begin()
         self._failures = 0 if self.taken - self._begun_at >= PROGRESS else self._failures + 1
         may_pass = isinstance(error, (RegistryUnavailable, OSError))
         if may_pass and self._failures < self._job["attempts"]:
@@ -161,6 +157,11 @@ class Incoming:
         del self._sources[0]  # a mirror that cannot
         self._failures = 0
 
+    def _let_go(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
     def _pause(self, seconds: float) -> None:
         if seconds >= 1:
             self._tell({"status": f"Retrying in {seconds:.0f} second{'s' if round(seconds) != 1 else ''}"})
@@ -172,64 +173,8 @@ class Incoming:
         os.fdatasync(self._file)
 
     def close(self) -> None:
-        if self._attempt is not None:
-            self._attempt.close()
+        self._let_go()
         os.close(self._file)
-
-
-class _Attempt:
-    """One call of a client's `fetch_blob`, in a thread that writes into a pipe."""
-
-    def __init__(self, client: RegistryClient, repository: Repository, digest: str, offset: int, silence: float) -> None:
-        self.error: BaseException | None = None
-        self._silence = silence
-        self._counted, self._since = 0, time.monotonic()
-        self._read_end, self._write_end = os.pipe()
-        with contextlib.suppress(OSError):  # as large as it may be: fewer switches between the two threads
-            fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-        self._is_open = True
-        call = functools.partial(client.fetch_blob, repository, digest, offset, self._write_end)
-        self._thread = threading.Thread(target=self._run, args=(call,), name="fetch", daemon=True)
-        self._thread.start()
-
-    def _run(self, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except BaseException as error:  # carried to the thread that reads
-            self.error = error
-        finally:
-            os.close(self._write_end)
-
-    def read(self, size: int, channel: Channel) -> bytes:
-        """The next bytes; b"" when the attempt has ended, or is given up for its slowness."""
-        while self._read_end not in (ready := select.select([self._read_end, channel.fileno()], [], [], 0.5)[0]):
-            if channel.fileno() in ready:
-                raise Cancelled
-            if self._is_too_slow():
-                return b""
-        if self._is_too_slow():
-            return b""
-        data = os.read(self._read_end, size)
-        self._counted += len(data)
-        if not data:
-            self._thread.join()
-        return data
-
-    def _is_too_slow(self) -> bool:
-        waited = time.monotonic() - self._since
-        if waited < self._silence:
-            return False
-        is_slow = self._counted < SLOWEST * waited
-        self._counted, self._since = 0, time.monotonic()
-        if is_slow and self.error is None:
-            self.error = RegistryUnavailable(f"the registry sent less than {SLOWEST} bytes a second for {waited:.0f} s")
-        return is_slow
-
-    def close(self) -> None:
-        """Let the thread end, with a broken pipe if need be; idempotent."""
-        if self._is_open:
-            self._is_open = False
-            os.close(self._read_end)
 
 
 def _write(descriptor: int, data: bytes, offset: int) -> None:

@@ -172,7 +172,7 @@ class Pull:
                 raise RegistryFailed(f"image config verification failed for digest {manifest.config}")
             return content
 
-        return self._access.pull_small(self._name.path, manifest.config, manifest.config_size, accept=accept)
+        return self._access.pull("blob", self._name.path, manifest.config, manifest.config_size, accept=accept)
 
     def _store(self, reception: Reception, image: Image, manifest: Manifest, digest: Digest) -> Image:
         """Fetch the layers and let the image appear."""

@@ -5,13 +5,11 @@ Mirrors are asked first and the registry last, and again after a failure that ma
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import ipaddress
 import itertools
 import os
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +18,7 @@ from pyke.engine.images import proxies as registry_proxies
 from pyke.engine.images import queries as registry_queries
 from pyke.engine.images.credentials import credentials_of
 from pyke.engine.images.queries import Description
-from pyke.errors import NotInstalled, PluginFailed, PluginTimeout, PykeError, RegistryFailed, RegistryUnavailable
+from pyke.errors import NotInstalled, PluginFailed, PykeError, RegistryUnavailable
 from pyke.model import Caller
 from pyke.registries import RegistryCredentials, RegistryEndpoint, RegistryLogin, RegistryProxies, Repository, SearchResult
 
@@ -154,32 +152,6 @@ class Access:
                 self._mirrors.remove(mirror)
         return accept(self.ask(method, Repository(self.registry, path), *arguments))
 
-    def pull_small(self, path: str, digest: str, size: int, *, accept: Callable[[bytes], T]) -> T:
-        """A blob of `size` bytes that fits in memory, got and accepted as by `pull`."""
-        for mirror in tuple(self._mirrors):
-            try:
-                return accept(self._blob(Repository(mirror, path), digest, size))
-            except PykeError:
-                self._mirrors.remove(mirror)
-        return accept(_again(lambda: self._blob(Repository(self.registry, path), digest, size)))
-
-    def _blob(self, repository: Repository, digest: str, size: int) -> bytes:
-        ours, theirs = socket.socketpair()
-        with ours, concurrent.futures.ThreadPoolExecutor(1) as pool:
-            content = pool.submit(_read, ours, size)
-            try:
-                self._call("fetch_blob", repository, digest, 0, theirs.fileno())
-            except PluginTimeout:
-                ours.shutdown(socket.SHUT_RDWR)
-                theirs.detach()  # its thread may still write: the number must not become another file's
-                raise
-            except PluginFailed:
-                if not content.done():
-                    raise  # it has not only met a reader that had enough
-            finally:
-                theirs.close()
-            return content.result()
-
     def ask(self, method: str, *arguments: Any, deadline: float = DEADLINE) -> Any:
         """Call a method of the client, again after a failure that may pass."""
         return _again(lambda: self._call(method, *arguments, deadline=deadline))
@@ -203,15 +175,3 @@ def _again(call: Callable[[], T]) -> T:
                 raise
             time.sleep(pause)
     raise AssertionError("a count ends")
-
-
-def _read(source: socket.socket, size: int) -> bytes:
-    """What comes through a socket, to its end; `RegistryFailed` at once when it is more than `size` bytes."""
-    pieces, count = [], 0
-    while piece := source.recv(1 << 16):
-        pieces.append(piece)
-        count += len(piece)
-        if count > size:
-            source.shutdown(socket.SHUT_RDWR)
-            raise RegistryFailed(f"a registry sent more than the {size} bytes that a manifest announced")
-    return b"".join(pieces)

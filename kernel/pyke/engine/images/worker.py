@@ -85,5 +85,5 @@ def _answer(work: str, job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     except PykeError as error:
         known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
         return {"error": known.__name__, "message": error.message, "hint": error.hint}
-    except Exception as error:  # told to the engine, which reports the plugin
+    except BaseException as error:  # SystemExit too: told to the engine, which reports the plugin
         return {"error": "", "message": f"{type(error).__name__}: {error}", "hint": ""}

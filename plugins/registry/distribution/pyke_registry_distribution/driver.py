@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pyke.api import (
+    BlobStream,
     DriverHome,
     ManifestDocument,
     NotFound,
@@ -21,7 +22,7 @@ from pyke.api import (
     Repository,
     ResolvedManifest,
 )
-from pyke_registry_distribution import upload
+from pyke_registry_distribution import blobs, upload
 from pyke_registry_distribution.failures import translated
 from pyke_registry_distribution.session import Session
 from pyke_registry_distribution.transport import Response
@@ -71,18 +72,9 @@ class DistributionClient(RegistryClient):
         media_type = response.header("Content-Type").partition(";")[0].strip()
         return ManifestDocument(self._document(response), media_type)
 
-    def fetch_blob(self, repository: Repository, digest: str, offset: int, sink: int) -> None:
+    def open_blob(self, repository: Repository, digest: str, offset: int) -> BlobStream:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
-        response = self._send(repository, "GET", _blob(repository, digest), headers, expected=(416,))
-        if response.status == 416:  # nothing is left behind the offset
-            response.discard()
-            return
-        start = _start(response) if response.status == 206 else 0
-        if start > offset:
-            response.close()
-            raise RegistryFailed(f"{response.url.origin.address} begins a blob at byte {start} and not at {offset}")
-        with translated("GET", response.url):
-            response.copy(sink, offset - start)
+        return blobs.opened(self._send(repository, "GET", _blob(repository, digest), headers, expected=(416,)), offset)
 
     # pushing
 
@@ -180,15 +172,6 @@ def _manifest(repository: Repository, reference: str) -> str:
 
 def _blob(repository: Repository, digest: str) -> str:
     return f"/v2/{quote(repository.path)}/blobs/{quote(digest, safe=':')}"
-
-
-def _start(response: Response) -> int:
-    """Where a partial reply begins."""
-    found = re.match(r"bytes (\d{1,18})-", response.header("Content-Range"))
-    if not found:
-        response.close()
-        raise RegistryFailed(f"{response.url.origin.address} sent a part of a blob without saying which")
-    return int(found[1])
 
 
 def _names(text: bytes, key: str, response: Response) -> list[str]:

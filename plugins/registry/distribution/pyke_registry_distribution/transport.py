@@ -26,7 +26,6 @@ from pyke_registry_distribution.proxy import PROXY_WANTS_CREDENTIALS, Proxy
 CONNECT_TIMEOUT, READ_TIMEOUT = 15.0, 30.0  # seconds
 KEPT, KEPT_SECONDS = 4, 20.0  # idle connections for each origin
 MAX_LOCATION = 16 << 10
-PIECE = 1 << 18  # bytes of a body at a time
 USER_AGENT = "pyke/0.1"
 # Where clouds hand out credentials to whoever can reach them: nothing of a registry's is there.
 METADATA = tuple(
@@ -160,45 +159,47 @@ class Response:
     def __init__(self, transport: Transport, connection: http.client.HTTPConnection, raw: http.client.HTTPResponse, url: Url, trust: Trust):
         self.url, self.status, self.headers = url, raw.status, raw.headers
         self._transport, self._connection, self._raw, self._trust = transport, connection, raw, trust
+        self._is_over = False  # read to its end, or closed
 
     def header(self, name: str) -> str:
         return str(self.headers.get(name, ""))
+
+    def read(self, size: int) -> bytes:
+        """The next bytes of the body, at most `size`, as soon as there are any; b"" at its end. One that ends early is a
+        `RegistryUnavailable`."""
+        try:
+            piece = self._raw.read1(size)  # not readinto: it waits until its buffer is full
+            if not piece and not self._is_over:
+                self._end()
+        except BaseException:
+            self.close()
+            raise
+        return piece
 
     def document(self, limit: int, seconds: float = 60.0) -> bytes:
         """The whole body, of at most `limit` bytes and within a time: one byte a second must not hold anybody up."""
         pieces, size, end = [], 0, time.monotonic() + seconds
         try:
-            while piece := self._raw.read1(min(1 << 16, limit + 1 - size)):
+            while piece := self.read(min(1 << 16, limit + 1 - size)):
                 pieces.append(piece)
                 size += len(piece)
                 if size > limit:
                     raise RegistryFailed(f"the reply of {self.url} has more than {limit} bytes")
                 if time.monotonic() > end:
                     raise RegistryUnavailable(f"the reply of {self.url} did not end within {seconds:.0f} s")
-            self._settle()
         except BaseException:
             self.close()
             raise
         return b"".join(pieces)
 
-    def copy(self, sink: int, skip: int) -> None:
-        """Write the body to a descriptor, without its first `skip` bytes. A body that ends early is a `RegistryUnavailable`."""
-        try:
-            while piece := self._raw.read1(PIECE):  # not readinto: it waits until its buffer is full
-                dropped = min(skip, len(piece))
-                skip -= dropped
-                _write(sink, memoryview(piece)[dropped:])
-            if self._raw.length:
-                raise RegistryUnavailable(f"{self.url}: unexpected EOF")
-            self._settle()
-        except BaseException:
-            self.close()
-            raise
-
-    def _settle(self) -> None:
+    def _end(self) -> None:
         """The body was read: the connection can serve again, unless the peer wants to close it."""
-        if self._raw.will_close or not self._raw.isclosed():
-            self.close()
+        if self._raw.length:
+            raise RegistryUnavailable(f"{self.url}: unexpected EOF")
+        self._is_over = True
+        self._raw.close()  # of itself it does so only where the body came in chunks
+        if self._raw.will_close:
+            self._connection.close()
         else:
             self._transport.keep(self._connection, self.url.origin, self._trust)
 
@@ -210,13 +211,11 @@ class Response:
             self.close()
 
     def close(self) -> None:
-        self._raw.close()
-        self._connection.close()
-
-
-def _write(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+        """Give it up; idempotent, and nothing after its end: the connection may be another's by then."""
+        if not self._is_over:
+            self._is_over = True
+            self._raw.close()
+            self._connection.close()
 
 
 def _connection(origin: Origin, trust: Trust) -> http.client.HTTPConnection:
