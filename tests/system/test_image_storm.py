@@ -113,3 +113,19 @@ def test_what_is_saved_in_a_storm_is_whole(storm: Storm) -> None:
                 assert "manifest.json" in tar.getnames()
             engine.ok("load", "-q", "-i", str(saved))
         assert not at_rest(engine)
+
+
+def test_who_removes_an_image_is_told_what_went_whenever_the_engine_dies(storm: Storm) -> None:
+    engine, name = storm.engine, storm.names[2]
+    engine.ok("pull", "-q", name)
+    whole = engine.ok("rmi", name)
+    assert whole.count("Untagged: ") == 2 and whole.count("Deleted: ") == 5
+    for _ in range(2 * KILLS):
+        engine.ok("pull", "-q", name)
+        removing = engine.start("rmi", name)
+        threading.Event().wait(storm.random.uniform(0.0, 0.2))  # any moment is the right one
+        engine.stop(signal.SIGKILL)
+        told, errors = removing.communicate(timeout=SECONDS)
+        assert (told.decode().rstrip(), errors.decode()) == (whole, "")
+        assert "No such image" in engine.pyke("rmi", name).stderr
+        assert not at_rest(engine) and not store.images(engine)

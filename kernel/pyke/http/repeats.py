@@ -12,8 +12,7 @@ from pyke.errors import Conflict, InvalidRequest, NotFound, PykeError
 from pyke.http.exchange import NO_CONTENT, Answer, Handler, Request
 from pyke.model import ContainerState, Event
 
-#: What is told of each kind of object when it goes, by the first word of its path.
-REMOVALS = {"containers": ("destroy",), "networks": ("destroy",), "volumes": ("destroy",), "images": ("untag", "delete")}
+REMOVED_BY_NAME = ("containers", "networks", "volumes")  # of images, routes/images.py has more to say
 
 
 def answer(request: Request, handler: Handler) -> Answer:
@@ -55,33 +54,29 @@ def _has_begun_since(request: Request) -> bool:
 def _is_removed(request: Request) -> bool:
     """Whether what is to be removed has been since it was first asked for: what never was, is missed as ever."""
     kind = request.path.split("/")[1]
-    if request.method != "DELETE" or kind not in REMOVALS:
+    if request.method != "DELETE" or kind not in REMOVED_BY_NAME:
         return False
     (ref,) = request.parameters.values()
-    return any(_is_meant(event, ref) for event in _told(request, kind.removesuffix("s"), REMOVALS[kind]))
+    return any(_is_meant(event, ref) for event in _told(request, kind.removesuffix("s"), "destroy"))
 
 
 def _is_renamed(request: Request) -> bool:
     if _action(request) != "rename":
         return False
     old, new = (name.removeprefix("/") for name in (request["name"], request.query.text("name")))
-    renames = (event for event in _told(request, "container", ("rename",)) if event.attributes.get("name") == new)
+    renames = (event for event in _told(request, "container", "rename") if event.attributes.get("name") == new)
     return any(event.object.startswith(old) or event.attributes.get("oldName") == f"/{old}" for event in renames)
 
 
-def _told(request: Request, kind: str, actions: tuple[str, ...]) -> Iterator[Event]:
+def _told(request: Request, kind: str, action: str) -> Iterator[Event]:
     """The events of a kind since the request was first made."""
     events = request.engine.events.subscribe(since=request.repeats, until=time.time_ns())
-    return (event for event in events if event.kind == kind and event.action in actions)
+    return (event for event in events if event.kind == kind and event.action == action)
 
 
 def _is_meant(event: Event, ref: str) -> bool:
-    """Whether an event is about what `ref` names. Of an image's name that goes, Docker's event says only whose it was."""
-    if event.action == "untag":
-        return True
-    return event.object.removeprefix("sha256:").startswith(ref.removeprefix("sha256:")) or event.attributes.get("name") == ref.removeprefix(
-        "/"
-    )
+    """Whether an event is about what `ref` names."""
+    return event.object.startswith(ref) or event.attributes.get("name") == ref.removeprefix("/")
 
 
 def _is_as_wanted(request: Request) -> bool:

@@ -56,6 +56,15 @@ def test_what_never_was_is_missed_as_ever(client: Any) -> None:
     assert again(client, "DELETE", "/containers/c2", first=time.time_ns()) == 404, "it was gone before it was asked for"
 
 
+def test_whoever_removes_an_image_again_is_told_what_went(client: Any) -> None:
+    told = client.request("DELETE", "/images/busybox")
+    assert told[0] == 200 and told[1][0].keys() == {"Untagged"}
+    assert client.request("DELETE", "/images/busybox", None, REPEATED)[:2] == told[:2]
+    assert client.request("DELETE", "/images/busybox")[0] == 404
+    assert again(client, "DELETE", "/images/busybox", first=time.time_ns()) == 404, "it was gone before it was asked for"
+    assert again(client, "DELETE", "/images/other") == 404
+
+
 def test_a_container_whose_id_the_client_chose_is_made_once(client: Any) -> None:
     id, body = "ab" * 32, {"Image": "busybox", "Cmd": ["true"]}
     path = f"/containers/create?name=c1&id={id}"

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from pyke.engine.images.json_objects import json_object
+from pyke.engine.images.json_objects import as_object
 from pyke.engine.images.references import Digest
 from pyke.engine.images.written import Written, sync_directory, sync_file
 from pyke.errors import NotFound
@@ -30,7 +30,6 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"  # and "+gzip", "+zstd"
 LARGE = 1 << 20  # bytes of a blob for which a commit of the file system's journal is worth starting before it is asked for
-MAX_DOCUMENT = 4 << 20  # bytes of a manifest or configuration, as registries limit them
 
 
 class Content:
@@ -67,13 +66,13 @@ class Content:
         return sum(map(_size_now, found))
 
     def read(self, digest: str) -> bytes:
-        """A small blob: a manifest or a configuration."""
+        """A small blob: a manifest or a configuration, which was measured when it came."""
         with self._known(digest), open(self.path(digest), "rb") as file:
-            return file.read(MAX_DOCUMENT)
+            return file.read()
 
     def document(self, digest: str) -> dict[str, Any]:
         """A blob that is a JSON object."""
-        return json_object(self.read(digest), f"the blob {digest}")
+        return as_object(json.loads(self.read(digest)), f"the blob {digest}")
 
     def open(self, digest: str) -> int:
         """A descriptor of a blob, for reading."""
@@ -120,18 +119,12 @@ class Content:
         """What the image's manifest says it is; OCI's where it says nothing."""
         return str(self.document(image.manifest).get("mediaType") or MANIFEST)
 
-    def collect(self, needed: set[str]) -> int:
-        """Delete every blob but the `needed` ones and return the bytes that were freed."""
+    def others(self, needed: set[str]) -> list[str]:
+        """The paths of all blobs but the `needed` ones."""
         if not os.path.isdir(self._blobs):
-            return 0
-        freed = 0
+            return []
         kept = {Digest(each).hex for each in needed}
-        for name in os.listdir(self._blobs):
-            if name not in kept:
-                path = os.path.join(self._blobs, name)
-                freed += os.stat(path).st_size
-                os.unlink(path)
-        return freed
+        return [os.path.join(self._blobs, name) for name in os.listdir(self._blobs) if name not in kept]
 
     def clear_partial(self) -> None:
         """Delete what an engine left that died while receiving."""
@@ -218,10 +211,10 @@ class Reception:
         """Where the blob is now, kept or not."""
         return self._files.get(Digest(digest)) or self._content.path(digest)
 
-    def read(self, digest: str) -> bytes:
-        """At most `MAX_DOCUMENT` bytes and one more, so that a document that is too long can be told."""
+    def read(self, digest: str, most: int) -> bytes:
+        """The first bytes of a blob, so many at most."""
         with open(self.path(digest), "rb") as file:
-            return file.read(MAX_DOCUMENT + 1)
+            return file.read(most)
 
     def keep(self, digest: Digest) -> Digest:
         """Let the blob, which was synced, appear in the layout; idempotent."""

@@ -30,7 +30,7 @@ from pyke.engine.images.nursery import Nursery
 from pyke.engine.images.pins import Pins
 from pyke.engine.images.progress import Work
 from pyke.engine.images.references import Digest, Reference, id_prefix, parse, parse_tagged
-from pyke.engine.images.removal import Removal
+from pyke.engine.images.removed import Removal, Removed
 from pyke.errors import InvalidRequest, NoSuchImage, PykeError
 from pyke.model import Caller, Image
 
@@ -50,6 +50,7 @@ class Images:
         self.downloads = Downloads(engine, os.path.join(engine.layout.content, "downloads"))
         self.blobs = Pins()  # that a pull is about to need
         self.unsynced = Unsynced(engine.state, self.layers.sync)
+        self.removed = Removed(engine.state)
         self.lock = threading.RLock()  # held while records, names, blobs and layers have to agree; never while bytes are received
 
     @functools.cached_property
@@ -212,6 +213,10 @@ class Images:
         self._engine.authorize(caller, "image.remove", ref)
         with self.lock:
             return image_removal.remove(self._engine, self.named(ref), ref, force=force, prune_parents=prune_parents)
+
+    def removed_since(self, moment: int, ref: str) -> list[Removal]:
+        """What was removed since a moment (ns) when somebody asked for `ref` to be: for one who has not heard the answer and asks again."""
+        return self.removed.since(moment, ref)
 
     def prune(self, filters: Filters, *, caller: Caller) -> Pruned:
         """Remove images without a name, or with the filter dangling=false all that no container was made from."""

@@ -54,13 +54,15 @@ class Layers:
         """The chain IDs that an image, or something in the making, stands on."""
         return self._pins.names() | {layer.chain_id for image in self._engine.state.images.all() for layer in image.layers}
 
-    def collect(self, candidates: Sequence[str], driver: str) -> list[str]:
-        """Delete those of `candidates` that nothing needs; returns them, the topmost first."""
+    def unneeded(self, candidates: Sequence[str]) -> list[str]:
+        """Those of `candidates` that nothing needs, the topmost first."""
         needed = self.needed()
-        gone = [chain_id for chain_id in reversed(candidates) if chain_id not in needed]
-        for chain_id in gone:
+        return [chain_id for chain_id in reversed(candidates) if chain_id not in needed]
+
+    def collect(self, candidates: Sequence[str], driver: str) -> None:
+        """Delete those of `candidates` that nothing needs."""
+        for chain_id in self.unneeded(candidates):
             self._engine.plugins.call("storage", driver, "remove_layer", chain_id)
-        return gone
 
     def known(self) -> dict[str, int]:
         """The sizes of all layers of images, in bytes, by chain ID."""

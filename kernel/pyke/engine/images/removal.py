@@ -2,10 +2,14 @@
 
 An image's layers and blobs are deleted when no other image has them. An image that is removed by force while stopped containers stand on
 its layers loses its names at once; its record stays, marked as removed, until those containers are gone.
+
+All records of a removal change in one transaction, and what only they needed is deleted after it: an engine that dies meanwhile has removed
+all of it or nothing, and the next one deletes what is left (`Images.recover`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,19 +17,12 @@ from typing import TYPE_CHECKING
 from pyke.engine.containers.remove import Pruned
 from pyke.engine.filters import Filters, moment, prune_filter
 from pyke.engine.images.references import Digest, familiar, id_prefix, parse, parse_tagged
+from pyke.engine.images.removed import Removal
 from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Container, Image
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """One thing that went: `kind` is "untagged" (a name) or "deleted" (an image, or a layer by its chain ID)."""
-
-    kind: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +37,19 @@ class _Obstacle:
 def remove(engine: Engine, image: Image, ref: str, *, force: bool, prune_parents: bool) -> list[Removal]:
     """Remove what `ref`, which means `image`, names. Holds `images.lock`."""
     names_image = bool(id_prefix(ref)) and Digest(image.id).hex.startswith(id_prefix(ref)) and not _name(image, ref)
-    if names_image:
-        _refuse(engine, image, _obstacles(engine, image, force, names_matter=len(image.tags) > 1))
-        removals: list[Removal] = []
-    else:
-        removals = _untag(engine, image, ref, force)
+    with engine.state.transaction():
+        removals = [] if names_image else _untag(engine, image, ref, force)
         image = engine.images.get(image.id)
-        if image.tags or image.repo_digests:
-            engine.images.write_index()
-            return removals
-    removals += _delete(engine, image, force=force, prune_parents=prune_parents, is_quiet=not names_image)
-    engine.images.write_index()
-    collect_blobs(engine)
+        is_to_go = names_image or not (image.tags or image.repo_digests)
+        obstacles = _obstacles(engine, image, force, names_matter=names_image and len(image.tags) > 1) if is_to_go else []
+        if is_to_go and not obstacles:
+            removals += _delete(engine, image, prune_parents=prune_parents)
+        if removals:
+            engine.images.removed.note(ref, removals)
+    if removals:
+        _let_go(engine, removals)
+    if names_image or not any(each.is_used for each in obstacles):  # else it has lost its name, and lives on for the sake of its containers
+        _refuse(engine, image, obstacles)
     return removals
 
 
@@ -99,12 +97,8 @@ def _take_digests(engine: Engine, image: Image, repository: str) -> list[Removal
     return [Removal("untagged", familiar(each)) for each in gone]
 
 
-def _delete(engine: Engine, image: Image, *, force: bool, prune_parents: bool, is_quiet: bool) -> list[Removal]:
-    """Delete an image without names of its own, then its parents that nothing else needs."""
-    obstacles = _obstacles(engine, image, force, names_matter=not is_quiet and len(image.tags) > 1)
-    if obstacles and is_quiet and any(each.is_used for each in obstacles):
-        return []  # it has lost its name, and lives on for the sake of its containers
-    _refuse(engine, image, obstacles)
+def _delete(engine: Engine, image: Image, *, prune_parents: bool) -> list[Removal]:
+    """Delete the record of an image to which there are no obstacles, then those of its parents that nothing else needs."""
     removals = [_take_name(engine, image, name) for name in image.tags]
     removals += [Removal("untagged", familiar(each)) for each in image.repo_digests]
     if users_of(engine, image):
@@ -113,10 +107,11 @@ def _delete(engine: Engine, image: Image, *, force: bool, prune_parents: bool, i
         engine.state.images.delete(image.id)
     engine.events.publish("image", "delete", image.id, image.config.labels, name=image.id)
     removals.append(Removal("deleted", image.id))
-    removals += [Removal("deleted", chain_id) for chain_id in _collect_layers(engine, image)]
+    unneeded = engine.images.layers.unneeded([layer.chain_id for layer in image.layers])
+    removals += [Removal("deleted", chain_id, is_layer=True) for chain_id in unneeded]
     parent = engine.state.images.get(image.parent) if image.parent else None
     if prune_parents and parent is not None and not parent.tags and not _obstacles(engine, parent, False, names_matter=True):
-        removals += _delete(engine, parent, force=False, prune_parents=True, is_quiet=True)
+        removals += _delete(engine, parent, prune_parents=True)
     return removals
 
 
@@ -162,16 +157,16 @@ def prune(engine: Engine, filters: Filters) -> Pruned:
     all_unused = not _is_dangling_only(filters)
     used = {container.image_id for container in engine.state.containers.all()}
     before = _bytes_kept(engine)
-    gone: list[str] = []
+    gone: list[Removal] = []
     for image in engine.images.all():
         is_candidate = image.id not in used and (all_unused or not image.tags)
         created = moment(image.created) if image.created else 0
         if is_candidate and wanted(image.config.labels, created) and not _obstacles(engine, image, True, names_matter=False):
-            gone += [each.name for each in _delete(engine, image, force=True, prune_parents=True, is_quiet=True)]
-    engine.images.write_index()
-    reclaimed = collect_blobs(engine) + engine.images.downloads.clear() + before - _bytes_kept(engine)
+            with engine.state.transaction():
+                gone += _delete(engine, image, prune_parents=True)
+    reclaimed = _let_go(engine, gone) + engine.images.downloads.clear() + before - _bytes_kept(engine)
     engine.events.publish("image", "prune", "", reclaimed=str(reclaimed))
-    return Pruned(tuple(gone), reclaimed)
+    return Pruned(tuple(each.name for each in gone), reclaimed)
 
 
 def _is_dangling_only(filters: Filters) -> bool:
@@ -189,12 +184,19 @@ def _bytes_kept(engine: Engine) -> int:
 # --- what nobody needs any more ----------------------------------------------------------------------------------------
 
 
+def _let_go(engine: Engine, removals: Sequence[Removal]) -> int:
+    """Delete what only those needed that went; returns the bytes of blobs."""
+    engine.images.write_index()
+    _collect_layers(engine, [each.name for each in reversed(removals) if each.is_layer])
+    return collect_blobs(engine)
+
+
 def collect_removed(engine: Engine) -> None:
     """Let go of images that were removed by force, once the last container that stands on them is gone."""
     for image in engine.state.images.all():
         if image.removed and not users_of(engine, image):
             engine.state.images.delete(image.id)
-            _collect_layers(engine, image)
+            _collect_layers(engine, [layer.chain_id for layer in image.layers])
 
 
 def collect_blobs(engine: Engine) -> int:
@@ -202,15 +204,17 @@ def collect_blobs(engine: Engine) -> int:
 
     Not before it is on the disk that they are gone: a record that came back after a loss of power would lack its blobs.
     """
-    engine.state.sync()
     images = engine.state.images.all()
     needed = {digest for image in images for digest in (image.id, image.manifest, *(layer.blob for layer in image.layers))}
-    return engine.images.content.collect(needed | engine.images.layout.digests() | engine.images.blobs.names())
+    unneeded = engine.images.content.others(needed | engine.images.layout.digests() | engine.images.blobs.names())
+    if unneeded:
+        engine.state.sync()
+    freed = sum(os.stat(path).st_size for path in unneeded)
+    for path in unneeded:
+        os.unlink(path)
+    return freed
 
 
-def _collect_layers(engine: Engine, image: Image) -> list[str]:
-    chain_ids = [layer.chain_id for layer in image.layers]
-    gone: list[str] = []
-    for driver in engine.plugins.names("storage"):
-        gone = engine.images.layers.collect(chain_ids, driver) or gone
-    return gone
+def _collect_layers(engine: Engine, chain_ids: Sequence[str]) -> None:
+    for driver in engine.plugins.names("storage") if chain_ids else ():
+        engine.images.layers.collect(chain_ids, driver)

@@ -146,10 +146,13 @@ def tag(request: Request) -> Reply:
 
 
 def remove(request: Request) -> Reply:
-    query = request.query
-    removed = request.engine.images.remove(
-        request["name"], force=query.flag("force"), prune_parents=not query.flag("noprune"), caller=request.caller
-    )
+    """Whoever asks again, because the engine died before it could answer, gets the answer that he would have got."""
+    images, name, query = request.engine.images, request["name"], request.query
+    try:
+        removed = images.remove(name, force=query.flag("force"), prune_parents=not query.flag("noprune"), caller=request.caller)
+    except NotFound:
+        if not request.repeats or not (removed := images.removed_since(request.repeats, name)):
+            raise
     return json_reply([shapes.removal(each.kind, each.name) for each in removed])
 
 

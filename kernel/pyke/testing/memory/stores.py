@@ -45,6 +45,7 @@ class MemoryImages:
 
     def __init__(self) -> None:
         self.records: dict[str, Image] = {}
+        self.removed: dict[str, tuple[int, list[Any]]] = {}  # when (ns), and what went, by what was asked for
         self.loaded = b""
 
     def all(self) -> list[Image]:
@@ -82,8 +83,13 @@ class MemoryImages:
     def remove(self, ref: str, *, force: bool = False, prune_parents: bool = True, caller: Caller) -> Sequence[Any]:
         image = self.get(ref)
         del self.records[image.id]
-        removed = [SimpleNamespace(kind="untagged", name=tag) for tag in image.tags]
-        return [*removed, SimpleNamespace(kind="deleted", name=image.id)]
+        untagged = [SimpleNamespace(kind="untagged", name=tag) for tag in image.tags]
+        self.removed[ref] = time.time_ns(), [*untagged, SimpleNamespace(kind="deleted", name=image.id)]
+        return self.removed[ref][1]
+
+    def removed_since(self, moment: int, ref: str) -> Sequence[Any]:
+        removed, removals = self.removed.get(ref, (0, []))
+        return removals if removed >= moment else []
 
     def pull(self, reference: str, *, platform: str, credentials: Mapping[str, str] | None, caller: Caller) -> Iterator[dict[str, Any]]:
         if not reference.startswith("registry.test/"):
