@@ -3,8 +3,8 @@
 A line becomes `{"log":"...\\n","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}`, escaped as Docker's jsonlog does it (Go's
 encoding/json with HTML escapes). A line of 16 KiB or more is cut into records of 16 KiB without the "\\n", as Docker's copier does.
 
-Python cannot write 100 MB/s a line at a time. So a whole chunk is encoded at once, with a few passes in C over all of its lines, which
-share one time: 150 to 370 MB/s of ordinary lines on two busy cores, where 150 MB from container to log took 0.35 of Docker's time.
+Python cannot write 100 MB/s a line at a time. So 16 KiB are encoded at once, which a processor's cache holds several times, with a few
+passes in C over all of their lines; all that was read together shares one time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import json
 import os
 import time
 
+from pyke.runtime.escapes import escape
+
 PIECE = 16 * 1024  # bytes; Docker's copier.go: defaultBufSize
 RETRY_INTERVAL = 1.0  # seconds between attempts to open a log that cannot be opened
 
@@ -24,51 +26,6 @@ if TYPE_CHECKING:
 
 _NEWLINE = b"\n"
 _HEAD = b'{"log":"'
-_SPECIAL = bytes(code for code in range(0x20) if code != 0x0A) + b'"\\<>&'
-
-
-def _escape_of(code: int) -> bytes:
-    return {0x22: b'\\"', 0x5C: b"\\\\", 0x0D: b"\\r"}.get(code, b"\\u%04x" % code)
-
-
-_BROKEN = b"\xff"  # a byte that no character has
-
-# The backslash comes first: the other escapes contain one. NUL comes second: then it can stand for something else, see `_marked`.
-_FIRST = [(b"\\", b"\\\\"), (b"\0", b"\\u0000")]
-_OTHERS = [(bytes([code]), _escape_of(code)) for code in _SPECIAL if code not in b"\\\0"]
-
-
-def escape(text: bytes) -> bytes:
-    """`text` as the inside of a JSON string, with "\\n" left as it is."""
-    is_plain = len(text.translate(None, _SPECIAL)) == len(text)
-    if not is_plain:
-        text = _replaced(text, _FIRST)
-    if not text.isascii():
-        text = _marked(text).replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    if not is_plain:
-        text = _replaced(text, _OTHERS)
-    return text.replace(_BROKEN, b"\\ufffd")  # last, for it makes six bytes of one, and half of all are broken where data is printed
-
-
-def _replaced(text: bytes, escapes: list[tuple[bytes, bytes]]) -> bytes:
-    for plain, escaped in escapes:
-        if plain in text:
-            text = text.replace(plain, escaped)
-    return text
-
-
-def _marked(text: bytes) -> bytes:
-    """Each byte that belongs to no character becomes `_BROKEN`, to be "\\ufffd" as Go has it; `text` has no NUL.
-
-    Python's decoder would make one of a whole broken sequence. So it makes a surrogate of each byte, and its encoder a "?" of each
-    surrogate: both in C. The question marks that were there stand aside meanwhile.
-    """
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        marked = text.replace(b"?", b"\0").decode("utf-8", "surrogateescape").encode("utf-8", "replace")
-        return marked.replace(b"?", _BROKEN).replace(b"\0", b"?")
-    return text
 
 
 def timestamp(nanoseconds: int) -> bytes:
@@ -87,23 +44,18 @@ class Lines:
         self._rest = b""  # the line that has begun, shorter than a piece
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Blocks that are complete now: either any number of whole lines, or one piece that does not end in a newline."""
+        """Blocks that are complete now, of at most a piece: either whole lines, or one piece that does not end in a newline."""
         data = self._rest + chunk if self._rest else chunk
         blocks: list[bytes] = []
-        begin = position = 0
+        position = 0
         while len(data) - position >= PIECE:
-            newline = data.rfind(_NEWLINE, position, position + PIECE)
-            if newline >= 0:
-                position = newline + 1
-                continue
-            if begin < position:
-                blocks.append(data[begin:position])
-            blocks.append(data[position : position + PIECE])
-            begin = position = position + PIECE
-        end = data.rfind(_NEWLINE, position) + 1 or position
-        if begin < end:
-            blocks.append(data if end - begin == len(data) else data[begin:end])
-        self._rest = data[end:]
+            end = data.rfind(_NEWLINE, position, position + PIECE) + 1 or position + PIECE
+            blocks.append(data[position:end])
+            position = end
+        if end := data.rfind(_NEWLINE, position) + 1:
+            blocks.append(data[position:end])
+            position = end
+        self._rest = data[position:]
         return blocks
 
     def finish(self) -> list[bytes]:
@@ -177,7 +129,10 @@ class LogFile:
             return
         now = timestamp(time.time_ns())
         middle = b'","stream":"' + stream.encode() + b'"' + self._extra + b',"time":"' + now + b'"}\n'
-        records = b"".join(part for block in blocks for part in _encode(block, middle))
+        for block in blocks:
+            self._keep(_encode(block, middle), now)
+
+    def _keep(self, records: bytes, now: bytes) -> None:
         if self._lost and not self._is_note_written(now):
             self._lose(records.count(_NEWLINE), self._reason)
         else:
@@ -271,10 +226,9 @@ class LogFile:
             self._descriptor = -1
 
 
-def _encode(block: bytes, middle: bytes) -> tuple[bytes | memoryview, ...]:
-    """The records of a block, in parts. `middle` is what stands between the text of a line and the next record."""
+def _encode(block: bytes, middle: bytes) -> bytes:
+    """The records of a block. `middle` is what stands between the text of a line and the next record."""
     text = escape(block)
     if not text.endswith(_NEWLINE):
-        return _HEAD, text, middle
-    # The last line is followed by the head of a record, too; a view leaves it out without a copy.
-    return _HEAD, memoryview(text.replace(_NEWLINE, b"\\n" + middle + _HEAD))[: -len(_HEAD)]
+        return _HEAD + text + middle
+    return _HEAD + text[:-1].replace(_NEWLINE, b"\\n" + middle + _HEAD) + b"\\n" + middle

@@ -9,43 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyke.runtime.logfile import PIECE, Lines, LogFile, escape, timestamp
-
-
-def escaped_byte_by_byte(text: bytes) -> bytes:
-    """What Docker's jsonlogbytes.go does, told a character at a time (unicode/utf8's DecodeRune takes one byte of what is broken)."""
-    out, position = b"", 0
-    while position < len(text):
-        for length in (1, 2, 3, 4):
-            try:
-                character = text[position : position + length].decode()
-            except UnicodeDecodeError:
-                continue
-            if len(character) == 1:
-                break
-        else:
-            out, position = out + b"\\ufffd", position + 1
-            continue
-        out += escaped_character(character)
-        position += length
-    return out
-
-
-def escaped_character(character: str) -> bytes:
-    named = {'"': b'\\"', "\\": b"\\\\", "\r": b"\\r", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
-    if character in named:
-        return named[character]
-    if (character < " " and character != "\n") or character in "<>&":
-        return b"\\u%04x" % ord(character)
-    return character.encode()
-
-
-BYTES = st.one_of(st.binary(), st.text().map(str.encode), st.binary().map(lambda data: data + "äé€😀\u2028".encode() + data[::-1]))
-
-
-@given(BYTES)
-def test_escapes_as_docker_does(text: bytes) -> None:
-    assert escape(text) == escaped_byte_by_byte(text)
+from pyke.runtime.logfile import PIECE, Lines, LogFile, timestamp
 
 
 @given(st.integers(min_value=0, max_value=4_000_000_000_000_000_000))
