@@ -75,7 +75,8 @@ def _normalised(engine: Engine, spec: ContainerSpec) -> ContainerSpec:
         ipc=_by_id(engine, spec.namespaces.ipc),
     )
     log = replace(spec.log, driver=spec.log.driver or engine.settings.logs.driver)
-    return replace(spec, network_mode=_by_id(engine, spec.network_mode), namespaces=shared, log=log)
+    links = engine.containers.links.resolved(spec)
+    return replace(spec, network_mode=_by_id(engine, spec.network_mode), namespaces=shared, log=log, links=links)
 
 
 def _by_id(engine: Engine, mode: str) -> str:

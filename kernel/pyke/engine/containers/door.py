@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyke.engine.containers import attach, create, logs, pause, remove, rename, start, statistics, stop, update, usage, why
 from pyke.engine.containers.arrivals import Arrivals
 from pyke.engine.containers.execs import Execs
+from pyke.engine.containers.links import Links
 from pyke.engine.containers.remove import Pruned
 from pyke.engine.containers.waits import Exit, Wait, Waits
 from pyke.engine.filters import Filters
@@ -43,6 +44,7 @@ class Containers:
         self.early_clients: dict[str, list[AttachRequest]] = {}  # attached before the start
         self.early_sizes: dict[str, tuple[int, int]] = {}  # rows and columns of their terminals
         self.execs = Execs(engine)
+        self.links = Links(engine)
         self._guard = threading.Lock()
         self._names = {container.name: container.id for container in engine.state.containers.all()}
 

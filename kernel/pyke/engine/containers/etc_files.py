@@ -52,7 +52,7 @@ def _hosts(engine: Engine, container: Container, *, shares_host: bool) -> str:
         if address == HOST_GATEWAY:
             address = engine.networks.host_gateway(container)
         text += f"{address}\t{name}\n"
-    text += "".join(f"{line}\n" for line in engine.networks.linked_hosts(container))
+    text += "".join(f"{line}\n" for line in engine.containers.links.hosts(container))
     if not shares_host:
         names = " ".join(dict.fromkeys(filter(None, (_qualified(container), container.hostname))))
         for endpoint in container.endpoints:

@@ -139,7 +139,7 @@ class Execs:
     def _bundle(self, container: Container, exec: Exec) -> dict[str, Any]:
         directory = self._records.directory(exec)
         rows, columns = exec.spec.console_size
-        config = exec_process(container, exec.spec)
+        config = exec_process(container, exec.spec, self.engine.containers.links.variables(container))
         return {
             "id": exec.id,
             "oci": config,

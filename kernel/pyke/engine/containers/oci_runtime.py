@@ -8,7 +8,7 @@ added where it is made of numbers, for a runtime that looks nobody up.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyke.engine.containers import oci_mounts, oci_resources
@@ -31,17 +31,20 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 
 
-def runtime_config(container: Container, *, layout: Layout, files: Mapping[str, str], namespaces: Mapping[str, str]) -> dict[str, Any]:
+def runtime_config(
+    container: Container, *, layout: Layout, files: Mapping[str, str], namespaces: Mapping[str, str], linked: Sequence[str] = ()
+) -> dict[str, Any]:
     """The configuration for a start. Raises InvalidRequest for options that make no sense.
 
     `files` are single files that the engine keeps ({path inside: path on the host}), `namespaces` what is shared: "pid", "ipc",
-    "network", "uts" to "host" or to the path of the namespace to join. `root.path` is empty: the storage driver's plan stands beside.
+    "network", "uts" to "host" or to the path of the namespace to join; `linked` are variables that tell of others. `root.path` is
+    empty: the storage driver's plan stands beside.
     """
     spec, security = container.spec, container.spec.security
     granted = capabilities.chosen(security.cap_add, security.cap_drop, privileged=security.privileged)
     return {
         "ociVersion": VERSION,
-        "process": _process(container, granted),
+        "process": _process(container, granted, linked),
         "root": {"path": "", "readonly": security.read_only_root},
         **_names(container, namespaces),
         "mounts": oci_mounts.mounts(container, files, namespaces),
@@ -59,7 +62,7 @@ def runtime_config(container: Container, *, layout: Layout, files: Mapping[str, 
     }
 
 
-def exec_process(container: Container, spec: ExecSpec) -> dict[str, Any]:
+def exec_process(container: Container, spec: ExecSpec, linked: Sequence[str] = ()) -> dict[str, Any]:
     """The configuration for a further command in a running container: its process, and the filter."""
     security = container.spec.security
     granted = capabilities.chosen(security.cap_add, security.cap_drop, privileged=security.privileged or spec.privileged)
@@ -68,7 +71,7 @@ def exec_process(container: Container, spec: ExecSpec) -> dict[str, Any]:
         **_common_process(container, granted),
         "terminal": spec.tty,
         "args": list(spec.command),
-        "env": _environment(container, tty=spec.tty, extra=spec.environment),
+        "env": _environment(container, tty=spec.tty, linked=linked, extra=spec.environment),
         "cwd": spec.working_directory or _working_directory(container),
         "user": _user(user, security.group_add),
     }
@@ -85,13 +88,13 @@ def environment(container: Container) -> tuple[str, ...]:
     return (*container.spec.environment, *inherited)
 
 
-def _process(container: Container, granted: list[str]) -> dict[str, Any]:
+def _process(container: Container, granted: list[str], linked: Sequence[str]) -> dict[str, Any]:
     spec = container.spec
     process = {
         **_common_process(container, granted),
         "terminal": spec.tty,
         "args": list(container.argv),
-        "env": _environment(container, tty=spec.tty),
+        "env": _environment(container, tty=spec.tty, linked=linked),
         "cwd": _working_directory(container),
         "user": _user(spec.user or container.image_config.user, spec.security.group_add),
     }
@@ -110,12 +113,12 @@ def _common_process(container: Container, granted: list[str]) -> dict[str, Any]:
     }
 
 
-def _environment(container: Container, *, tty: bool, extra: tuple[str, ...] = ()) -> list[str]:
-    """Docker's order: PATH, HOSTNAME, TERM, then everything else; what is set again keeps its place."""
+def _environment(container: Container, *, tty: bool, linked: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
+    """Docker's order: PATH, HOSTNAME, TERM, links, then everything else; what is set again keeps its place."""
     variables: dict[str, str] = {"PATH": DEFAULT_PATH, "HOSTNAME": container.hostname}
     if tty:
         variables["TERM"] = "xterm"
-    for word in (*environment(container), *extra):
+    for word in (*linked, *environment(container), *extra):
         name, has_value, value = word.partition("=")
         if has_value:
             variables[name] = value

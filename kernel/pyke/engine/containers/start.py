@@ -150,7 +150,13 @@ def _unsynced(rootfs: RootFilesystem) -> RootFilesystem:
 def runtime_config(engine: Engine, container: Container) -> dict[str, Any]:
     """The OCI runtime configuration, after the hooks have seen it."""
     files = etc_files.write(engine, container)
-    config = oci_runtime.runtime_config(container, layout=engine.layout, files=files, namespaces=joined_namespaces(engine, container))
+    config = oci_runtime.runtime_config(
+        container,
+        layout=engine.layout,
+        files=files,
+        namespaces=joined_namespaces(engine, container),
+        linked=engine.containers.links.variables(container),
+    )
     return engine.hooks.container_starting(container, config)
 
 

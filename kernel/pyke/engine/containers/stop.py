@@ -122,8 +122,12 @@ def restart(engine: Engine, container: Container, *, timeout: int | None, signal
     """Stop the container if it runs, then start it."""
     from pyke.engine.containers import start
 
-    with contextlib.suppress(NotModified):
-        stop(engine, container, timeout=timeout, signal=signal, caller=caller, action="restart")
-    with contextlib.suppress(NotModified):  # somebody else has started it meanwhile
-        start.start(engine, engine.containers.get(container.id), caller=caller)
+    try:
+        with contextlib.suppress(NotModified):
+            stop(engine, container, timeout=timeout, signal=signal, caller=caller, action="restart")
+        with contextlib.suppress(NotModified):  # somebody else has started it meanwhile
+            start.start(engine, engine.containers.get(container.id), caller=caller)
+    except PykeError as error:
+        error.message = f"Cannot restart container {container.name}: {error.message}"
+        raise
     engine.events.publish("container", "restart", container.id, engine.attributes(container))

@@ -240,10 +240,6 @@ class Networks:
         """The address at which a container asks for names, or "" where the host's servers answer it."""
         return self._endpoints.name_server(container)
 
-    def linked_hosts(self, container: Container) -> list[str]:
-        """Lines of /etc/hosts for the containers that it is linked to (`--link`) on the default network."""
-        return self._endpoints.linked_hosts(container)
-
     def host_gateway(self, container: Container) -> str:
         """An address of the host that a container reaches: the default bridge's, as for Docker, else that of its own way out."""
         default = self.engine.state.networks.get(self._names.get("bridge", ""))

@@ -17,8 +17,7 @@ from pyke.engine.identifiers import new_id
 from pyke.engine.networks.addresses import Addresses, gateway_of
 from pyke.engine.networks.names import ADDRESS, Names, is_served
 from pyke.engine.networks.ports import Ports, PortTaken, wanted_ports
-from pyke.engine.networks.wishes import network_mode
-from pyke.errors import Conflict, NoSuchContainer, NoSuchNetwork, PykeError
+from pyke.errors import Conflict, NoSuchNetwork, PykeError
 from pyke.model import Container, Endpoint, EndpointSpec, Network, PublishedPort
 
 if TYPE_CHECKING:
@@ -218,28 +217,6 @@ class Endpoints:
             self._names.update(container, self._places(container))
         else:
             self._names.serve(container, self._places(container), namespace)
-
-    def linked_hosts(self, container: Container) -> list[str]:
-        """On a network of the user's, links are answered as names; only the default one has them in the hosts file."""
-        if network_mode(container.spec) != "bridge":
-            return []
-        lines = []
-        for link in container.spec.links:
-            name, _, alias = link.strip("/").partition(":")
-            other = self._linked(name)
-            address = next((each.ipv4 for each in other.endpoints if each.network_name == "bridge" and each.ipv4), "")
-            if not address:
-                link = f"/{other.name} AS /{container.name}/{alias or name}"
-                raise Conflict(f"Cannot link to a non running container: {link}", hint=f"pyke start {other.name}")
-            names = " ".join(dict.fromkeys((alias.rpartition("/")[2] or name, other.short_id, other.name)))
-            lines.append(f"{address.partition('/')[0]}\t{names}")
-        return lines
-
-    def _linked(self, name: str) -> Container:
-        try:
-            return self._engine.containers.get(name)
-        except NoSuchContainer as error:
-            raise NoSuchContainer(f"could not get container for {name}: {error.message}", hint=error.hint) from error
 
     # after a start of the engine
 

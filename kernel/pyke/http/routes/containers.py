@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pyke.errors import InvalidRequest, NoSuchImage, NotFound
+from pyke.errors import Conflict, InvalidRequest, NoSuchImage, NotFound
 from pyke.http import filters
 from pyke.http.exchange import NO_CONTENT, Reply, Request, json_reply
 from pyke.http.facade import Engine
@@ -30,7 +30,8 @@ def list_containers(request: Request) -> Reply:
     found = filters.containers(engine, wanted, found)
     found = found[:limit] if limit > 0 else found
     meaning = functools.cache(lambda name: _meaning(engine, name))
-    return json_reply([_summary(request, each, meaning) for each in found])
+    aliases = engine.containers.links.aliases()
+    return json_reply([_summary(request, each, meaning, aliases.get(each.id, ())) for each in found])
 
 
 def _meaning(engine: Engine, name: str) -> str:
@@ -41,9 +42,9 @@ def _meaning(engine: Engine, name: str) -> str:
         return ""
 
 
-def _summary(request: Request, container: Container, meaning: Callable[[str], str]) -> dict[str, object]:
+def _summary(request: Request, container: Container, meaning: Callable[[str], str], aliases: Sequence[str]) -> dict[str, object]:
     """As `ps` lists it. An image whose name means another by now, or nothing, is shown by its ID."""
-    shaped = summary(container, request.version)
+    shaped = summary(container, request.version, aliases)
     if meaning(container.image_name) != container.image_id:
         shaped["Image"] = container.image_id
     if request.query.flag("size"):
@@ -99,8 +100,18 @@ def rename(request: Request) -> Reply:
 def remove(request: Request) -> Reply:
     query = request.query
     if query.flag("link"):
-        raise InvalidRequest("pyke has no links that could be removed by themselves", hint=f"pyke rm {request['name']}")
+        return _unlink(request)
     request.engine.containers.remove(request["name"], force=query.flag("force"), volumes=query.flag("v"), caller=request.caller)
+    return NO_CONTENT
+
+
+def _unlink(request: Request) -> Reply:
+    """`rm --link WEB/STORE`: the alias goes, not the container."""
+    name, _, alias = request["name"].strip("/").partition("/")
+    if not alias:
+        request.engine.containers.get(name)
+        raise Conflict("Conflict, cannot remove the default link name of the container", hint=f"pyke rm --link {name}/ALIAS")
+    request.engine.containers.links.remove(name, alias, caller=request.caller)
     return NO_CONTENT
 
 
@@ -121,5 +132,5 @@ ROUTES: Routes = {
     ("GET", "/containers/{name}/json"): inspect,
     ("GET", "/containers/{name}/top"): top,
     ("POST", "/containers/{name}/rename"): rename,
-    ("DELETE", "/containers/{name}"): remove,
+    ("DELETE", "/containers/{name:path}"): remove,
 }

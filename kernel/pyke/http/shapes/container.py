@@ -39,7 +39,7 @@ def inspect(engine: Engine, container: Container, version: Version, *, with_size
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": engine.containers.exec_ids(container.id) or None,
-        "HostConfig": host_config(container.spec, version),
+        "HostConfig": host_config(container.spec, version) | {"Links": list(engine.containers.links.shown(container)) or None},
         "GraphDriver": {"Data": None, "Name": container.storage_driver},
         "Mounts": [mount(each) for each in listed_mounts(container)],
         "Config": container_config(container) | _mac_address(container, version),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from pyke.http.shapes.config import reachable
@@ -14,11 +15,11 @@ from pyke.model import Container, ContainerState, Mount
 Json = dict[str, Any]
 
 
-def summary(container: Container, version: Version) -> Json:
-    """One entry of /containers/json."""
+def summary(container: Container, version: Version, aliases: Sequence[str] = ()) -> Json:
+    """One entry of /containers/json. `aliases`: what others that link to it call it."""
     return {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": [f"/{container.name}", *aliases],
         "Image": container.image_name,
         "ImageID": container.image_id,
         "Command": command_line(container.argv),

@@ -66,6 +66,22 @@ class Logs:
             self._end.set()
 
 
+class Links:
+    """Nobody is linked; what was removed is remembered."""
+
+    def __init__(self) -> None:
+        self.removed: list[tuple[str, str]] = []
+
+    def shown(self, container: Container) -> Sequence[str]:
+        return container.spec.links
+
+    def aliases(self) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    def remove(self, ref: str, alias: str, *, caller: Caller) -> None:
+        self.removed.append((ref, alias))
+
+
 class MemoryContainers:
     def __init__(self, engine: MemoryEngine) -> None:
         self.engine, self.waits = engine, Waits()
@@ -73,6 +89,7 @@ class MemoryContainers:
         self.execs: dict[str, Exec] = {}
         self.attached: dict[str, socket.socket] = {}
         self.arrivals = Arrivals()
+        self.links = Links()
         self.specs: list[ContainerSpec] = []
         self.callers: list[Caller] = []
         self.streams: list[Logs] = []
