@@ -1,4 +1,4 @@
-"""Parts of an engine to be tested by themselves: its monitors, and its networks with the real drivers on a fake host."""
+"""Parts of an engine by themselves: its monitors, and its networks with the real drivers on a fake host; and images of services."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from pyke.engine.engine import Engine
 from pyke.engine.identifiers import new_id
 from pyke.model import Caller, Container, ContainerSpec, ContainerState, ImageConfig, Network
 from pyke.paths import Layout
-from pyke.testing import FakeHost, Namespace
+from pyke.testing import FakeHost, Namespace, debian
+from pyke.testing.docker_registry import DockerRegistry, is_installed
+from pyke.testing.engine import TestEngine
 from pyke.testing.monitors import House
+from pyke.testing.services import archives
 
 ROOT = Caller(0, 0, 0)
 numbers = itertools.count(1)
@@ -89,3 +92,20 @@ def house(tmp_path: Path) -> Iterator[House]:
     house = House(tmp_path / "root")
     yield house
     house.close()
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry's directory with the images of redis, nginx and others below `library/`, to which an engine pushed them."""
+    reason = debian.missing() or ("" if is_installed() else "apt-get install docker-registry")
+    if reason:
+        pytest.skip(reason)
+    place = tmp_path_factory.mktemp("services")
+    with DockerRegistry(place / "registry") as registry, TestEngine(place / "maker") as maker:
+        for name, archive in archives(debian.DebianPackages(place / "packages")):
+            (place / "image.tar").write_bytes(archive)
+            maker.ok("load", "-i", str(place / "image.tar"))
+            repository = f"{registry.host}/library/{name}"
+            maker.ok("tag", name, repository)
+            maker.ok("push", repository)
+    return place / "registry"

@@ -5,38 +5,22 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from pyke.errors import PykeError
-from pyke.testing import debian
-from pyke.testing.docker_registry import DockerRegistry, is_installed
+from pyke.testing.docker_registry import DockerRegistry
 from pyke.testing.engine import TestEngine
-from pyke.testing.images import docker_archive
-from pyke.testing.services import BASE, BASE_FILES, FLASK, MARIADB, NGINX, REDIS
 
 PATIENCE = 30.0  # seconds for a service to answer
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry with the images of this module, to which an engine pushed them; its address."""
-    reason = debian.missing() or ("" if is_installed() else "apt-get install docker-registry")
-    if reason:
-        pytest.skip(reason)
-    place = tmp_path_factory.mktemp("services")
-    packages = debian.DebianPackages(place / "packages")
-    base = packages.layer(BASE, BASE_FILES)
-    with DockerRegistry(place / "registry") as registry:
-        with TestEngine(place / "maker") as maker:
-            for service in (REDIS, NGINX, FLASK, MARIADB):
-                archive = place / "image.tar"
-                archive.write_bytes(docker_archive([service.reference], [base, service.layer(packages)], service.config))
-                maker.ok("load", "-i", str(archive))
-                archive.unlink()
-                maker.ok("tag", service.reference, f"{registry.host}/{service.reference}")
-                maker.ok("push", f"{registry.host}/{service.reference}")
-        yield registry.host
+def hub(services: Path) -> Iterator[str]:
+    """Where the images are: a registry's address, and a folder in it."""
+    with DockerRegistry(services) as registry:
+        yield f"{registry.host}/library"
 
 
 def until(ask: Callable[[], str], expected: str) -> str:
@@ -85,7 +69,7 @@ def test_flask_counts_in_redis_by_name(shared: TestEngine, hub: str) -> None:
     shared.ok("network", "create", "demo")
     shared.ok("run", "-d", "--network", "demo", "--name", "redis-server", f"{hub}/redis")
     flags = ("--network", "demo", "-e", "REDIS_HOST=redis-server", "-p", "127.0.0.1::5000")
-    shared.ok("run", "-d", "--name", "web", *flags, f"{hub}/flask-redis")
+    shared.ok("run", "-d", "--name", "web", *flags, f"{hub}/flask-demo")
     ask = page(shared, "web", "5000")
     until(ask, "I have been seen")
     first, second = (int(ask().split()[-2]) for _ in range(2))
@@ -111,11 +95,11 @@ def test_a_database_outlives_its_container(shared: TestEngine, hub: str) -> None
         return done.stdout + done.stderr
 
     flags = ("-e", "MARIADB_ROOT_PASSWORD=123456", "-v", "mysql-data:/var/lib/mysql")
-    shared.ok("run", "-d", "--name", "base", *flags, f"{hub}/mariadb")
+    shared.ok("run", "-d", "--name", "base", *flags, f"{hub}/mysql")
     until(lambda: sql("SELECT 'is up'"), "is up")
     sql("CREATE DATABASE user; CREATE TABLE user.info (name VARCHAR(30)); INSERT INTO user.info VALUES ('moss')")
     shared.ok("stop", "base")
     shared.ok("rm", "base")
-    shared.ok("run", "-d", "--name", "base", *flags, f"{hub}/mariadb")
+    shared.ok("run", "-d", "--name", "base", *flags, f"{hub}/mysql")
     until(lambda: sql("SELECT name FROM user.info"), "moss")
     shared.ok("rm", "-f", "base")

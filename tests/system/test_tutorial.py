@@ -19,13 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from pyke.testing import debian
-from pyke.testing.docker_registry import DockerRegistry, is_installed
+from pyke.testing.docker_registry import DockerRegistry
 from pyke.testing.engine import TestEngine
 from pyke.testing.fakehost import FakeHost
-from pyke.testing.images import busybox_tree, directory, docker_archive, layer
 from pyke.testing.patience import eventually
-from pyke.testing.services import BASE, BASE_FILES, FLASK, MARIADB, NGINX, REDIS
 
 pytestmark = pytest.mark.timeout(1800)
 ID, SHORT = r"[0-9a-f]{64}\n", r"[0-9a-f]{12}"
@@ -235,26 +232,6 @@ CHAPTERS: dict[str, list[Step]] = {
 }
 
 
-def _images(packages: debian.DebianPackages) -> Iterator[tuple[str, bytes]]:
-    """Archives of the images that the tutorial uses, with their names."""
-    base = packages.layer(BASE, BASE_FILES)
-    yield "ubuntu:latest", docker_archive(["ubuntu:latest"], [base], {"Cmd": ["bash"]})
-    yield "ubuntu:15.10", docker_archive(["ubuntu:15.10"], [base, layer({"etc/old": b"15.10"})], {"Cmd": ["bash"]})
-    yield "busybox:latest", docker_archive(["busybox:latest"], [layer(busybox_tree())])
-    index = layer({"usr/share/nginx/html/index.html": b"<h1>Welcome to nginx!</h1>\n"})
-    yield "nginx:latest", docker_archive(["nginx:latest"], [base, NGINX.layer(packages)[:-1024] + index], NGINX.config)
-    for service, name in ((REDIS, "redis:latest"), (FLASK, "flask-demo:latest"), (MARIADB, "mysql:latest")):
-        yield name, docker_archive([name], [base, service.layer(packages)], service.config)
-    for name, config in (
-        ("dome-cmd:latest", {"Cmd": ["echo", "hello,docker"]}),
-        ("dome-ent:latest", {"Entrypoint": ["echo", "hello,docker"], "Cmd": []}),
-        ("dome-both:latest", {"Entrypoint": ["echo"], "Cmd": []}),
-    ):
-        yield name, docker_archive([name], [base], config)
-    cron = layer({"app": directory(), "app/my-cron": b"* * * * *\n"})
-    yield "my-cron:latest", docker_archive(["my-cron:latest"], [base, cron], {"Volumes": {"/app": {}}, "WorkingDir": "/app"})
-
-
 class Reader:
     """Somebody who types what the tutorial says."""
 
@@ -301,27 +278,15 @@ class Reader:
 
 
 @pytest.fixture
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(tmp_path: Path, services: Path) -> Iterator[Reader]:
     """At a host with nothing on it, whose Docker Hub is a registry on loopback."""
-    reason = debian.missing() or ("" if is_installed() else "apt-get install docker-registry")
-    if reason:
-        pytest.skip(reason)
-    place = tmp_path_factory.mktemp("tutorial")
-    images = list(_images(debian.DebianPackages(place / "packages")))  # before the host that has no way to Debian's archive
-    with FakeHost() as host, host.entered(), DockerRegistry(place / "registry") as hub:
-        with TestEngine(place / "maker") as maker:
-            for name, archive in images:
-                (place / "image.tar").write_bytes(archive)
-                maker.ok("load", "-i", str(place / "image.tar"))
-                repository = f"{hub.host}/library/{name}"
-                maker.ok("tag", name, repository)
-                maker.ok("push", repository)
+    with FakeHost() as host, host.entered(), DockerRegistry(services) as hub:
         settings = {"registries": {"insecure": ["docker.io"]}, "drivers": {"registry-dockerhub": {"registry": hub.host}}}
         for folder in ("root", "work"):
-            (place / folder).mkdir()
-        (place / "root" / "config.yaml").write_text(json.dumps(settings))
-        with TestEngine(place / "root", {"HOME": str(place)}) as engine:
-            yield Reader(engine, place)
+            (tmp_path / folder).mkdir()
+        (tmp_path / "root" / "config.yaml").write_text(json.dumps(settings))
+        with TestEngine(tmp_path / "root", {"HOME": str(tmp_path)}) as engine:
+            yield Reader(engine, tmp_path)
             trash = Path(engine.layout.root, "overlay", "trash")  # what was pruned is deleted a little later
             eventually(lambda: not trash.exists() or not list(trash.iterdir()), "the trash is empty", within=120)
 

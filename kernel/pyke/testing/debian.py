@@ -45,6 +45,10 @@ class DebianPackages:
         self._status = directory / "status"
         directory.mkdir(parents=True, exist_ok=True)
         self._status.touch()
+        # As if nothing were installed; and what is known of all packages is read once, for images of Debian keep no cache of it.
+        places = {"State::status": self._status, "Cache": directory, "Cache::pkgcache": "known", "Cache::srcpkgcache": "sources"}
+        settings = [*(f"Dir::{name}={place}" for name, place in places.items()), "Debug::NoLocking=1", "APT::Sandbox::User=root"]
+        self._options = [f"--option={each}" for each in settings]
         self._packed: set[str] = set()
 
     def layer(self, names: Sequence[str], files: Tree | None = None) -> bytes:
@@ -67,18 +71,17 @@ class DebianPackages:
 
     def _closure(self, names: Sequence[str]) -> list[str]:
         """The names of all packages that would have to be installed on a machine without any."""
-        settings = (f"Dir::State::status={self._status}", f"Dir::Cache::archives={self._directory}", "Debug::NoLocking=1")
-        options = [*(f"--option={each}" for each in settings), "--no-install-recommends", "--print-uris"]  # of what no cache holds
+        options = [*self._options, "--no-install-recommends", "--print-uris"]  # of what no cache holds
         listed = subprocess.run(["apt-get", *options, "--yes", "install", *names], capture_output=True, text=True, check=True).stdout
         return [name for name in _URI.findall(listed) if not SCRIPTS.match(name) or name in names]
 
     def _downloaded(self, names: Sequence[str]) -> list[Path]:
-        folder = self._directory / "archives"
+        folder = self._directory / "downloads"
         folder.mkdir(exist_ok=True)
         missing = [name for name in names if not list(folder.glob(f"{name}_*.deb"))]
         if missing:
-            options = ["-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1"]
-            subprocess.run(["apt-get", *options, "download", *missing], cwd=folder, capture_output=True, timeout=PATIENCE, check=True)
+            command = ["apt-get", *self._options, "download", *missing]
+            subprocess.run(command, cwd=folder, capture_output=True, timeout=PATIENCE, check=True)
         return [next(folder.glob(f"{name}_*.deb")) for name in names]
 
 

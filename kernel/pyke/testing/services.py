@@ -1,17 +1,19 @@
 """Images such as Docker Hub has for redis, nginx, Flask and MariaDB, made of Debian's packages: with entrypoints, users, volumes, ports.
 
-for service in SERVICES:
-    archive = docker_archive([service.reference], [base, service.layer(packages)], service.config)
+    for name, archive in archives(DebianPackages(directory)):
+        ...
+
+They stand on one base, which is Ubuntu's image, and come with the small ones of the tutorial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pyke.testing.debian import DebianPackages
-from pyke.testing.images import Node, Tree, directory, executable, symbolic_link
+from pyke.testing.images import Node, Tree, busybox_tree, directory, docker_archive, executable, layer, symbolic_link
 
 BASE = ("base-files", "base-passwd", "bash", "coreutils", "findutils", "gosu", "grep", "libc-bin", "sed")
 PASSWD = (
@@ -109,6 +111,7 @@ NGINX = Service(
         "docker-entrypoint.d": directory(),
         "docker-entrypoint.d/10-listen.sh": executable(b'#!/bin/sh\necho "10-listen.sh: info: nothing to change"\n'),
         "etc/nginx/conf.d/default.conf": NGINX_SITE,
+        "usr/share/nginx/html/index.html": b"<h1>Welcome to nginx!</h1>\n",
         "var/log/nginx/access.log": symbolic_link("/dev/stdout"),
         "var/log/nginx/error.log": symbolic_link("/dev/stderr"),
     },
@@ -120,7 +123,7 @@ NGINX = Service(
     },
 )
 FLASK = Service(
-    "flask-redis:latest",
+    "flask-demo:latest",
     ("python3-flask", "python3-redis", "python3-click", "python3-jinja2"),
     {"src": directory(), "src/app.py": FLASK_APPLICATION},
     {
@@ -132,7 +135,7 @@ FLASK = Service(
     },
 )
 MARIADB = Service(
-    "mariadb:latest",
+    "mysql:latest",
     ("mariadb-server-core", "mariadb-client-core", "mawk"),
     {
         "usr/bin/awk": symbolic_link("mawk"),
@@ -148,3 +151,21 @@ MARIADB = Service(
         "ExposedPorts": {"3306/tcp": {}},
     },
 )
+
+
+def archives(packages: DebianPackages) -> Iterator[tuple[str, bytes]]:
+    """All images, as archives with their names."""
+    base = packages.layer(BASE, BASE_FILES)
+    yield "ubuntu:latest", docker_archive(["ubuntu:latest"], [base], {"Cmd": ["bash"]})
+    yield "ubuntu:15.10", docker_archive(["ubuntu:15.10"], [base, layer({"etc/old": b"15.10"})], {"Cmd": ["bash"]})
+    yield "busybox:latest", docker_archive(["busybox:latest"], [layer(busybox_tree())])
+    for service in (REDIS, NGINX, FLASK, MARIADB):
+        yield service.reference, docker_archive([service.reference], [base, service.layer(packages)], service.config)
+    for name, config in (
+        ("dome-cmd:latest", {"Cmd": ["echo", "hello,docker"]}),
+        ("dome-ent:latest", {"Entrypoint": ["echo", "hello,docker"], "Cmd": []}),
+        ("dome-both:latest", {"Entrypoint": ["echo"], "Cmd": []}),
+    ):
+        yield name, docker_archive([name], [base], config)
+    cron = layer({"app": directory(), "app/my-cron": b"* * * * *\n"})
+    yield "my-cron:latest", docker_archive(["my-cron:latest"], [base, cron], {"Volumes": {"/app": {}}, "WorkingDir": "/app"})
