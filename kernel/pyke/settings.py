@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
+from pyke.archive.limits import DEFAULT_IMAGE_LIMITS, DEFAULT_LIMITS, ArchiveLimits, ImageLimits
 from pyke.errors import InvalidRequest
 
 
@@ -45,10 +45,33 @@ class ArchiveSettings:
     max_bytes: int = key(DEFAULT_LIMITS.max_bytes, "Unpacked bytes of one layer.", unit="bytes")
     max_entries: int = key(DEFAULT_LIMITS.max_entries, "Files, directories and links in one layer.")
     max_ratio: int = key(DEFAULT_LIMITS.max_ratio, "How many times larger than its compressed form a layer may be.")
+    max_window: int = key(
+        DEFAULT_LIMITS.max_window,
+        "Memory that a zstd layer may want for looking back; `zstd --ultra` and `--long` make layers that want up to 128m.",
+        unit="bytes",
+    )
 
     def limits(self) -> ArchiveLimits:
         """The limits as the archive's rooms take them."""
-        return dataclasses.replace(DEFAULT_LIMITS, max_bytes=self.max_bytes, max_entries=self.max_entries, max_ratio=self.max_ratio)
+        return dataclasses.replace(DEFAULT_LIMITS, **dataclasses.asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """What an image from a registry, or an archive of images, may be beside its layers. More is refused."""
+
+    max_document: int = key(
+        DEFAULT_IMAGE_LIMITS.max_document,
+        "A manifest, an index or a configuration. Of manifests, registries send no more than 4 MiB.",
+        unit="bytes",
+    )
+    max_values: int = key(DEFAULT_IMAGE_LIMITS.max_values, "Values in one of these: texts, numbers, lists and objects.")
+    max_images: int = key(DEFAULT_IMAGE_LIMITS.max_images, "Images in an archive that is loaded.")
+    max_files: int = key(DEFAULT_IMAGE_LIMITS.max_files, "Files in an archive that is loaded: each layer has up to three.")
+
+    def limits(self) -> ImageLimits:
+        """The limits as the rooms of images take them."""
+        return ImageLimits(**dataclasses.asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +121,7 @@ class Settings:
     drivers: Mapping[str, Mapping[str, str]] = key({}, 'What drivers are told: `{network-bridge: {mtu: "1400"}}`.')
     logs: LogSettings = key(LogSettings(), "See below.")
     archives: ArchiveSettings = key(ArchiveSettings(), "See below.")
+    images: ImageSettings = key(ImageSettings(), "See below.")
     networks: NetworkSettings = key(NetworkSettings(), "See below.")
     registries: RegistrySettings = key(RegistrySettings(), "See below.")
 
@@ -212,14 +236,8 @@ def documentation() -> str:
         "is an error. Sizes are bytes or `10m`, times are seconds or `5m`. This page is made by `python -m pyke.settings`; a test holds\n"
         "the two together.\n"
     )
-    sections = (
-        ("", Settings),
-        ("logs", LogSettings),
-        ("archives", ArchiveSettings),
-        ("networks", NetworkSettings),
-        ("registries", RegistrySettings),
-    )
-    return "\n".join([head, *(_table(name, kind) for name, kind in sections)])
+    groups = [(each.name, type(each.default)) for each in dataclasses.fields(Settings) if dataclasses.is_dataclass(each.default)]
+    return "\n".join([head, *(_table(name, kind) for name, kind in [("", Settings), *groups])])
 
 
 def _table(section: str, kind: type) -> str:

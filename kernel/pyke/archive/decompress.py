@@ -12,14 +12,14 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
-from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits
+from pyke.archive.limits import DEFAULT_LIMITS, ArchiveLimits, beyond
 from pyke.archive.source import Read
 from pyke.errors import BadArchive, InvalidRequest
 
 INPUT, OUTPUT = 1 << 17, 1 << 18  # bytes a step; measured: 1 MiB costs half a second more of page faults for 450 MB
 XZ_MEMORY = 256 << 20  # xz -9 wants 65 MiB
-ZSTD_WINDOW = 128 << 20  # what `zstd --long` makes and Docker's clients take
-HINT = "${EDITOR:-vi} /etc/pyke/config.yaml"
+ZSTD_WINDOWS = 1 << 10, 1 << 31  # bytes: what the library can be told
+ZSTD_HEADER = 18  # bytes that a frame's header has at most, with the magic number
 
 
 class Decompressor(Protocol):
@@ -43,16 +43,16 @@ def plain(read: Read, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[bytes]
     """The plain content of the stream, in pieces of about 256 KiB (of zstd, at most 8 MiB)."""
     head = _first(read)
     compression = compression_of(head)
-    pieces = _members(compression, head, read) if compression else _as_it_is(head, read)
+    pieces = _members(compression, head, read, limits) if compression else _as_it_is(head, read)
     taken = given = 0
     for consumed, piece in pieces:
         taken += consumed
         given += len(piece)
         if given > limits.max_bytes:
-            raise BadArchive(f"the archive unpacks to more than {limits.max_bytes} bytes", hint=f"{HINT}   # archives.max_bytes")
+            raise beyond(f"the archive unpacks to more than {limits.max_bytes} bytes", "archives.max_bytes")
         if given > limits.ratio_grace and given > limits.max_ratio * taken:
             message = f"the archive unpacks to more than {limits.max_ratio} times its size: it is made to fill a disk"
-            raise BadArchive(message, hint=f"{HINT}   # archives.max_ratio")
+            raise beyond(message, "archives.max_ratio")
         if piece:  # a step that gives nothing yet is not the end
             yield piece
 
@@ -88,7 +88,7 @@ def _as_it_is(head: bytes, read: Read) -> Iterator[tuple[int, bytes]]:
         piece = read(OUTPUT)
 
 
-def _members(compression: str, data: bytes, read: Read) -> Iterator[tuple[int, bytes]]:
+def _members(compression: str, data: bytes, read: Read, limits: ArchiveLimits) -> Iterator[tuple[int, bytes]]:
     """All members of a compressed stream: pairs of the bytes of input newly taken and a piece of output."""
     magic = next(magic for magic, name in MAGIC.items() if name == compression)
     while data:
@@ -96,16 +96,17 @@ def _members(compression: str, data: bytes, read: Read) -> Iterator[tuple[int, b
             data += more
         if compression_of(data) != compression:
             raise BadArchive(f"there is data after the end of the {compression} stream")
-        data = yield from _member(compression, data, read)
+        data = yield from _member(MAKERS[compression](limits), compression, data, read)
         data = data or read(INPUT)
 
 
-def _member(compression: str, data: bytes, read: Read) -> Generator[tuple[int, bytes], None, bytes]:
+def _member(decompressor: Decompressor, compression: str, data: bytes, read: Read) -> Generator[tuple[int, bytes], None, bytes]:
     """One member; returns the input that lies behind it."""
-    decompressor = MAKERS[compression]()
     while True:
         try:
             piece = decompressor.decompress(data, OUTPUT)
+        except BadArchive:
+            raise
         except Exception as error:  # each library has an error of its own: zlib.error, IsalError, EOFError, ZstdError, ...
             raise BadArchive(f"the {compression} stream is damaged: {error}") from error
         yield len(data), piece
@@ -143,19 +144,34 @@ class _Zstandard:
 
     BITE = 1 << 8  # a block takes 4 bytes at least and gives 128 KiB at most: 8 MiB of output for a bite, and the library holds it twice
 
-    def __init__(self, module: Any) -> None:
-        self._object = module.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
-        self._waiting = b""
+    def __init__(self, module: Any, max_window: int) -> None:
+        self._max_window = min(max(max_window, ZSTD_WINDOWS[0]), ZSTD_WINDOWS[1])
+        self._object = module.ZstdDecompressor(max_window_size=self._max_window).decompressobj()
+        self._parameters = module.get_frame_parameters
+        self._head = self._waiting = b""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         self._waiting += data
+        if len(self._head) < ZSTD_HEADER:
+            self._head += data[:ZSTD_HEADER]
         pieces: list[bytes] = []
         given = 0
         while self._waiting and not self._object.eof and (max_length < 0 or given < max_length):
             bite, self._waiting = self._waiting[: self.BITE], self._waiting[self.BITE :]
-            pieces.append(self._object.decompress(bite))
+            try:
+                pieces.append(self._object.decompress(bite))
+            except Exception:
+                self._check_window()
+                raise
             given += len(pieces[-1])
         return b"".join(pieces)
+
+    def _check_window(self) -> None:
+        """Say so where it is its window that makes a frame fail: the library has one error for all."""
+        window = self._parameters(self._head).window_size
+        if window > self._max_window:
+            message = f"the zstd stream is to be unpacked with a window of {window} bytes, more than {self._max_window}"
+            raise beyond(message, "archives.max_window")
 
     @property
     def eof(self) -> bool:
@@ -170,7 +186,7 @@ class _Zstandard:
         return not self._waiting
 
 
-def _gzip() -> Decompressor:
+def _gzip(limits: ArchiveLimits) -> Decompressor:
     try:
         from isal import igzip_lib  # twice as fast as zlib
     except ImportError:
@@ -179,19 +195,19 @@ def _gzip() -> Decompressor:
     return made
 
 
-def _zstd() -> Decompressor:
+def _zstd(limits: ArchiveLimits) -> Decompressor:
     try:
         import zstandard
     except ImportError:
         message = "the archive is compressed with zstd, and no module is here that reads it"
         raise InvalidRequest(message, hint="pip install zstandard") from None
-    return _Zstandard(zstandard)
+    return _Zstandard(zstandard, limits.max_window)
 
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
-MAKERS: dict[str, Callable[[], Decompressor]] = {
+MAKERS: dict[str, Callable[[ArchiveLimits], Decompressor]] = {
     "gzip": _gzip,
     "zstd": _zstd,
-    "xz": lambda: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
-    "bzip2": bz2.BZ2Decompressor,
+    "xz": lambda limits: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
+    "bzip2": lambda limits: bz2.BZ2Decompressor(),
 }

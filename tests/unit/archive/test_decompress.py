@@ -111,3 +111,25 @@ def test_a_reader_goes_on_where_a_step_gives_nothing(name: str) -> None:
     stream = io.BytesIO(COMPRESSORS[name](content))
     reader = PlainReader(lambda size: stream.read(min(size, 10)))
     assert b"".join(iter(lambda: reader.read(1 << 20), b"")) == content
+
+
+def with_window(log: int, content: bytes) -> bytes:
+    """A frame as a builder's stream has it: of unknown size, to be unpacked with a window of 1 << `log` bytes."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=log, write_content_size=False)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return bytes(compressor.compress(content) + compressor.flush())
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 18])
+def test_a_zstd_window_has_its_limit(piece: int) -> None:
+    assert unpack(with_window(25, b"a" * 1000), piece=piece) == b"a" * 1000, "what Go's encoder makes at its best level"
+    wide = with_window(20, b"a" * 1000) + with_window(26, b"b" * 1000)
+    with pytest.raises(BadArchive, match="a window of 67108864 bytes, more than 33554432") as caught:
+        unpack(wide, piece=piece)
+    assert caught.value.hint.endswith("# archives.max_window")
+    assert unpack(wide, ArchiveLimits(max_window=64 << 20), piece) == b"a" * 1000 + b"b" * 1000
+
+
+@pytest.mark.parametrize("window", [0, 1 << 61])
+def test_any_limit_of_a_window_can_be_set(window: int) -> None:
+    assert unpack(with_window(10, b"a" * 1000), ArchiveLimits(max_window=window)) == b"a" * 1000

@@ -10,23 +10,21 @@ import contextlib
 import os
 import posixpath
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pyke.archive.decompress import PlainReader
-from pyke.archive.limits import ArchiveLimits
+from pyke.archive.limits import ArchiveLimits, ImageLimits, beyond
 from pyke.archive.source import Read, Source
 from pyke.archive.tar import FILE, HARD_LINK, SYMBOLIC_LINK, TarReader
 from pyke.engine.images import legacy as image_legacy
 from pyke.engine.images import manifests as oci
-from pyke.engine.images.content import MAX_DOCUMENT, Follower, Reception
+from pyke.engine.images.content import Follower, Reception
 from pyke.engine.images.json_objects import as_list, as_object, as_text, as_texts, json_value
 from pyke.engine.images.references import Digest
 from pyke.errors import BadArchive
 
-MAX_FILES = 20_000  # 500 layers of three files each, and a dozen images
-MAX_IMAGES = 1000
-MAX_LINKS = 8
+MAX_LINKS = 8  # one after the other: nobody writes more than one
 CONTAINERD_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
 ORIGINAL = "io.pyke.manifest"  # of a descriptor in an archive of ours: the digest of the manifest as it came from its registry
@@ -45,16 +43,17 @@ class Parcel:
 class Files:
     """The files of a received archive, by their names in it."""
 
-    def __init__(self, reception: Reception) -> None:
-        self._reception = reception
+    def __init__(self, reception: Reception, limits: ImageLimits) -> None:
+        self._reception, self.limits = reception, limits
         self._digests: dict[str, Digest] = {}
         self._links: dict[str, str] = {}
 
     def receive(self, read: Read, limits: ArchiveLimits, follow: Callable[[str, int], Follower | None]) -> None:
         """Read the whole archive. `follow` is asked for each file, with its name and size, who wants to read it meanwhile."""
-        limits = replace(limits, max_entries=min(limits.max_entries, MAX_FILES))
         reader = TarReader(Source(PlainReader(read, limits).read), limits)
-        for entry in reader:
+        for number, entry in enumerate(reader):
+            if number == self.limits.max_files:
+                raise beyond(f"the archive of images has more than {self.limits.max_files} files", "images.max_files")
             name = _normal(os.fsdecode(entry.name))
             if entry.extents is not None:
                 raise BadArchive(f"the archive of images has a sparse file: {name[:200]!r}")
@@ -85,10 +84,14 @@ class Files:
         """The bytes of a small blob that was received."""
         if digest not in self._digests.values():
             raise BadArchive(f"the archive does not hold the blob {digest}")
-        data = self._reception.read(digest)
-        if len(data) > MAX_DOCUMENT:
-            raise BadArchive(f"{what[:200]} has more than {MAX_DOCUMENT} bytes")
+        data = self._reception.read(digest, self.limits.max_document + 1)
+        if len(data) > self.limits.max_document:
+            raise beyond(f"{what[:200]} has more than {self.limits.max_document} bytes", "images.max_document")
         return data
+
+    def value(self, name: str) -> Any:
+        """The JSON in a small file."""
+        return json_value(self.document(name), name, self.limits)
 
     def held(self, digest: Digest) -> Digest:
         """The digest itself, where the archive holds such a blob."""
@@ -104,7 +107,7 @@ def parcels(files: Files) -> Iterator[Parcel]:
     elif files.has("index.json"):
         yield from _oci(files)
     elif files.has("repositories"):
-        for config, layers, names in image_legacy.images(files.document("repositories"), files.document, files.digest):
+        for config, layers, names in image_legacy.images(files.document("repositories"), files.document, files.digest, files.limits):
             yield Parcel(config, layers, names)
     else:
         raise BadArchive("this is not an archive of images: it has neither manifest.json nor index.json", hint="pyke import FILE IMAGE")
@@ -112,7 +115,7 @@ def parcels(files: Files) -> Iterator[Parcel]:
 
 def _docker(files: Files) -> Iterator[Parcel]:
     manifests = dict(_manifests_beside(files))
-    for each in _limited(as_list(json_value(files.document("manifest.json"), "manifest.json"), "manifest.json")):
+    for each in _limited(files, as_list(files.value("manifest.json"), "manifest.json")):
         item = as_object(each, "an item of manifest.json")
         names = as_texts(item.get("Layers"), "Layers of manifest.json")
         config = files.document(as_text(item.get("Config"), "Config of manifest.json"))
@@ -136,23 +139,23 @@ def _manifests_beside(files: Files) -> Iterator[tuple[tuple[Digest, tuple[Digest
         for descriptor in _descriptors(files) if files.has("index.json") else ():
             annotations = as_object(descriptor.get("annotations"), "annotations of index.json")
             digest = Digest(as_text(annotations.get(ORIGINAL) or descriptor.get("digest"), "digest of a descriptor"))
-            parsed = oci.parse_manifest(files.content(digest, f"the manifest {digest}"))
+            parsed = oci.parse_manifest(files.content(digest, f"the manifest {digest}"), files.limits)
             if not any(kind.endswith(".tar") for kind in parsed.media_types):
                 yield (parsed.config, parsed.layers), digest
 
 
 def _oci(files: Files) -> Iterator[Parcel]:
     for descriptor in _descriptors(files):
-        manifest = oci.choose(descriptor, lambda digest: files.content(digest, f"the manifest {digest}"))
+        manifest = oci.choose(descriptor, lambda digest: files.content(digest, f"the manifest {digest}"), files.limits)
         if manifest is not None:
-            parsed = oci.parse_manifest(manifest)
+            parsed = oci.parse_manifest(manifest, files.limits)
             config = files.content(parsed.config, f"the configuration {parsed.config}")
             yield Parcel(config, tuple(map(files.held, parsed.layers)), _names(descriptor), manifest)
 
 
 def _descriptors(files: Files) -> list[dict[str, Any]]:
-    index = as_object(json_value(files.document("index.json"), "index.json"), "index.json")
-    manifests = _limited(as_list(index.get("manifests"), "manifests of index.json"))
+    index = as_object(files.value("index.json"), "index.json")
+    manifests = _limited(files, as_list(index.get("manifests"), "manifests of index.json"))
     return [as_object(each, "a descriptor of index.json") for each in manifests]
 
 
@@ -164,9 +167,9 @@ def _names(descriptor: dict[str, Any]) -> tuple[str, ...]:
     return (name,) if full or ":" in name or "/" in name else ()
 
 
-def _limited(items: list[Any]) -> list[Any]:
-    if len(items) > MAX_IMAGES:
-        raise BadArchive(f"the archive has {len(items)} images, more than {MAX_IMAGES}")
+def _limited(files: Files, items: list[Any]) -> list[Any]:
+    if len(items) > files.limits.max_images:
+        raise beyond(f"the archive has {len(items)} images, more than {files.limits.max_images}", "images.max_images")
     return items
 
 

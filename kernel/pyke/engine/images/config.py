@@ -10,21 +10,22 @@ import hashlib
 import re
 from typing import Any
 
+from pyke.archive.limits import ImageLimits
 from pyke.engine.images.json_objects import as_integer, as_labels, as_list, as_object, as_text, as_texts, json_object
 from pyke.engine.images.references import Digest
 from pyke.errors import BadArchive
 from pyke.model import HealthCheck, HistoryEntry, Image, ImageConfig, Layer
 
 NANOSECONDS = 1_000_000_000
-MAX_LAYERS = 500  # what overlayfs stacks
+MAX_LAYERS = 500  # what overlayfs stacks (OVL_MAX_STACK): no setting could raise it
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)\Z")
 
 
-def parse(text: bytes) -> Image:
+def parse(text: bytes, limits: ImageLimits) -> Image:
     """The image that a configuration describes: without tags, manifest, blobs and sizes of layers."""
     id = Digest.of(text)
     what = f"the configuration {id.short}"
-    data = json_object(text, what)
+    data = json_object(text, what, limits)
     history = tuple(_history(each, what) for each in as_list(data.get("history"), f"history of {what}"))
     return Image(
         id=id,

@@ -7,19 +7,23 @@ of the wrong type. A JSON null counts as absent, as in Go.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+from pyke.archive.limits import ImageLimits, beyond
 from pyke.errors import BadArchive
 
-MAX_DEPTH = 64
-MAX_ITEMS = 100_000
-MAX_VALUES = 200_000  # in a whole document: an object of a few letters takes two hundred bytes of memory
+MAX_DEPTH = 64  # of documents that the specifications give a dozen levels; the parser's own recursion ends at a thousand
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # without ever going back; one that does not end is for the parser to refuse
+_WHITE = b" \t\r\n"
 
 
-def json_value(text: bytes, what: str) -> Any:
+def json_value(text: bytes, what: str, limits: ImageLimits) -> Any:
     """The value that `text` is; `what` names it in errors."""
-    if text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_VALUES:  # before any is made; those in strings are few
-        raise BadArchive(f"{what} has more than {MAX_VALUES} values")
+    if len(text) > limits.max_document:
+        raise beyond(f"{what} has more than {limits.max_document} bytes", "images.max_document")
+    if _has_more_values(text, limits.max_values):  # told before any is made
+        raise beyond(f"{what} has more than {limits.max_values} values", "images.max_values")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -28,9 +32,9 @@ def json_value(text: bytes, what: str) -> Any:
     return value
 
 
-def json_object(text: bytes, what: str) -> dict[str, Any]:
+def json_object(text: bytes, what: str, limits: ImageLimits) -> dict[str, Any]:
     """The object that `text` is."""
-    return as_object(json_value(text, what), what)
+    return as_object(json_value(text, what, limits), what)
 
 
 def as_object(value: Any, what: str) -> dict[str, Any]:
@@ -48,8 +52,6 @@ def as_list(value: Any, what: str) -> list[Any]:
         return []
     if not isinstance(value, list):
         raise BadArchive(f"{what} is {_word(value)}, and should be a list")
-    if len(value) > MAX_ITEMS:
-        raise BadArchive(f"{what} has {len(value)} items, more than {MAX_ITEMS}")
     return value
 
 
@@ -84,6 +86,15 @@ def as_texts(value: Any, what: str) -> tuple[str, ...]:
 def as_labels(value: Any, what: str) -> dict[str, str]:
     """`value`, which must be an object of strings."""
     return {as_text(name, what): as_text(text, f"{what}.{name[:80]}") for name, text in as_object(value, what).items()}
+
+
+def _has_more_values(text: bytes, most: int) -> bool:
+    """Whether a document has more than so many values, itself among them: a comma stands for one more, and so does each list or object
+    that is not empty. Those in strings are looked for only where it matters."""
+    if 1 + text.count(b",") + text.count(b"[") + text.count(b"{") <= most:
+        return False
+    bare = _STRING.sub(b"0", text).translate(None, _WHITE)
+    return 1 + bare.count(b",") + bare.count(b"[") + bare.count(b"{") - bare.count(b"[]") - bare.count(b"{}") > most
 
 
 def _check_depth(value: Any, what: str) -> None:

@@ -9,37 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pyke.archive.limits import ImageLimits
 from pyke.engine.images.content import canonical
 from pyke.engine.images.json_objects import as_object, as_text, json_object
 from pyke.engine.images.references import Digest
 from pyke.errors import BadArchive
 
-MAX_PARENTS = 500
+MAX_PARENTS = 500  # what overlayfs stacks
 KEPT = ("architecture", "author", "comment", "config", "container", "container_config", "created", "docker_version", "os", "variant")
 
 
 def images(
-    repositories: bytes, document: Callable[[str], bytes], digest: Callable[[str], Digest]
+    repositories: bytes, document: Callable[[str], bytes], digest: Callable[[str], Digest], limits: ImageLimits
 ) -> Iterator[tuple[bytes, tuple[Digest, ...], tuple[str, ...]]]:
     """Each image as (configuration, layers, names). The layers must be plain tars, so that their digests are diff IDs."""
     names: dict[str, list[str]] = {}
-    for repository, tags in json_object(repositories, "repositories").items():
+    for repository, tags in json_object(repositories, "repositories", limits).items():
         for tag, top in as_object(tags, f"repositories, {repository[:100]}").items():
             names.setdefault(as_text(top, "repositories"), []).append(f"{repository}:{tag}")
     for top, references in names.items():
-        chain = _chain(top, document)
+        chain = _chain(top, document, limits)
         layers = tuple(digest(f"{name}/layer.tar") for name, _ in chain)
         yield _configuration([data for _, data in chain], layers), layers, tuple(references)
 
 
-def _chain(top: str, document: Callable[[str], bytes]) -> list[tuple[str, dict[str, Any]]]:
+def _chain(top: str, document: Callable[[str], bytes], limits: ImageLimits) -> list[tuple[str, dict[str, Any]]]:
     """The layers' own names and configurations, lowest first."""
     chain: list[tuple[str, dict[str, Any]]] = []
     name = top
     while name:
         if len(chain) == MAX_PARENTS:
             raise BadArchive(f"the image {top[:80]} has more than {MAX_PARENTS} layers, or its parents form a circle")
-        data = json_object(document(f"{name}/json"), f"{name[:80]}/json")
+        data = json_object(document(f"{name}/json"), f"{name[:80]}/json", limits)
         chain.insert(0, (name, data))
         name = as_text(data.get("parent"), f"parent of {name[:80]}")
     return chain

@@ -15,11 +15,12 @@ from io import BufferedIOBase
 from typing import TYPE_CHECKING
 
 from pyke.archive.decompress import compression_of
+from pyke.archive.limits import ImageLimits
 from pyke.engine.images import config as image_config
 from pyke.engine.images import manifests as oci
 from pyke.engine.images.ahead import Ahead
 from pyke.engine.images.archives import Files, Parcel, parcels
-from pyke.engine.images.content import MAX_DOCUMENT, Reception
+from pyke.engine.images.content import Reception
 from pyke.engine.images.layers import Take, Wanted
 from pyke.engine.images.references import Digest, Reference, parse_tagged
 from pyke.errors import BadArchive
@@ -40,7 +41,7 @@ def load(engine: Engine, stream: BufferedIOBase) -> Iterator[str]:
 
 def _load(engine: Engine, stream: BufferedIOBase) -> Iterator[str]:
     with engine.images.content.receiving() as reception, contextlib.closing(Ahead(engine, engine.images.storage_driver)) as ahead:
-        files = Files(reception)
+        files = Files(reception, engine.settings.images.limits())
         files.receive(stream.read1, engine.settings.archives.limits(), ahead.guess)
         for parcel in parcels(files):
             names = [parse_tagged(name) for name in parcel.names]
@@ -62,7 +63,7 @@ def store(
 
     `take` may have its layers ready.
     """
-    image = replace(_described(reception, parcel), parent=parent)
+    image = replace(_described(reception, parcel, engine.settings.images.limits()), parent=parent)
     driver = engine.images.storage_driver
     chain_ids = [layer.chain_id for layer in image.layers]
     try:
@@ -77,11 +78,9 @@ def store(
         raise
 
 
-def _described(reception: Reception, parcel: Parcel) -> Image:
+def _described(reception: Reception, parcel: Parcel, limits: ImageLimits) -> Image:
     """The image that a parcel says it is, checked against what was really received."""
-    if len(parcel.config) > MAX_DOCUMENT:
-        raise BadArchive(f"the configuration of an image has more than {MAX_DOCUMENT} bytes")
-    image = image_config.parse(parcel.config)
+    image = image_config.parse(parcel.config, limits)
     if image.os != "linux":
         raise BadArchive(f"the image {image.id} is for {image.os[:40]!r}, and this is Linux")
     if len(parcel.layers) != len(image.layers):
@@ -90,17 +89,17 @@ def _described(reception: Reception, parcel: Parcel) -> Image:
     for layer, digest, compression in zip(image.layers, parcel.layers, compressions, strict=True):
         if not compression and digest != layer.diff_id:
             raise BadArchive(f"the layer {layer.diff_id} has the content of {digest}")
-    _check_sizes(reception, parcel)
+    _check_sizes(reception, parcel, limits)
     manifest = parcel.manifest or _manifest(reception, parcel, compressions)
     reception.write([parcel.config])
     layers = tuple(replace(layer, blob=digest) for layer, digest in zip(image.layers, parcel.layers, strict=True))
     return replace(image, manifest=reception.write([manifest]), layers=layers)
 
 
-def _check_sizes(reception: Reception, parcel: Parcel) -> None:
+def _check_sizes(reception: Reception, parcel: Parcel, limits: ImageLimits) -> None:
     """A manifest that came along is kept, and pushed, as it is: what it says of its blobs has to be true."""
     if parcel.manifest:
-        said = oci.parse_manifest(parcel.manifest)
+        said = oci.parse_manifest(parcel.manifest, limits)
         sizes = [os.stat(reception.path(digest)).st_size for digest in parcel.layers]
         for digest, size, true in zip(
             (said.config, *said.layers), (said.config_size, *said.sizes), (len(parcel.config), *sizes), strict=True

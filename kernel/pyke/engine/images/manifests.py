@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyke.archive.limits import ImageLimits
 from pyke.engine.images import platforms
 from pyke.engine.images.content import CONFIG, LAYER, MANIFEST, canonical
 from pyke.engine.images.json_objects import as_integer, as_list, as_object, as_text, json_object
@@ -15,7 +16,7 @@ from pyke.errors import BadArchive
 
 INDEXES = {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 MANIFESTS = {MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"}
-MAX_NESTING = 4  # of indexes in indexes
+MAX_NESTING = 4  # of indexes in indexes: nobody writes more than two, and each costs a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Manifest:
     config_size: int
 
 
-def choose(descriptor: dict[str, Any], fetch: Callable[[Digest], bytes], wanted: Platform | None = None, nesting: int = 0) -> bytes | None:
+def choose(
+    descriptor: dict[str, Any], fetch: Callable[[Digest], bytes], limits: ImageLimits, wanted: Platform | None = None, nesting: int = 0
+) -> bytes | None:
     """The bytes of the manifest for a platform (this machine's) that `descriptor` leads to, through indexes where there are any.
 
     None where an index has nothing for it. One descriptor of each index is followed, whatever their number.
@@ -38,14 +41,14 @@ def choose(descriptor: dict[str, Any], fetch: Callable[[Digest], bytes], wanted:
         raise BadArchive(f"an index is nested in others deeper than {MAX_NESTING}")
     digest = Digest(as_text(descriptor.get("digest"), "digest of a descriptor"))
     text = fetch(digest)
-    document = json_object(text, f"the manifest {digest}")
+    document = json_object(text, f"the manifest {digest}", limits)
     if "manifests" in document and ("layers" in document or "config" in document):
         raise BadArchive(f"{digest} is a manifest and an index at once")  # CVE-2021-41190
     if "manifests" not in document:
         return text
     candidates = [as_object(each, f"a descriptor of {digest}") for each in as_list(document["manifests"], f"manifests of {digest}")]
     chosen = _best(candidates, wanted or platforms.native())
-    return choose(chosen, fetch, wanted, nesting + 1) if chosen is not None else None
+    return choose(chosen, fetch, limits, wanted, nesting + 1) if chosen is not None else None
 
 
 def _best(candidates: Sequence[dict[str, Any]], wanted: Platform) -> dict[str, Any] | None:
@@ -59,10 +62,10 @@ def _best(candidates: Sequence[dict[str, Any]], wanted: Platform) -> dict[str, A
     return next((each for each in unsaid if as_text(each.get("mediaType"), "mediaType of a descriptor") in known), None)
 
 
-def parse_manifest(text: bytes) -> Manifest:
+def parse_manifest(text: bytes, limits: ImageLimits) -> Manifest:
     """The digests in a manifest."""
     what = f"the manifest {Digest.of(text).short}"
-    document = json_object(text, what)
+    document = json_object(text, what, limits)
     kind = as_text(document.get("mediaType"), what)
     if kind and kind not in MANIFESTS:
         raise BadArchive(f"{what} is of the type {kind[:100]!r}, which is not an image's")

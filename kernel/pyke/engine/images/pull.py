@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyke.archive.limits import beyond
 from pyke.engine.images import config as image_config
 from pyke.engine.images import manifests as oci
-from pyke.engine.images.content import MAX_DOCUMENT, Reception
+from pyke.engine.images.content import Reception
 from pyke.engine.images.downloads import Download, Remote
 from pyke.engine.images.json_objects import json_object
 from pyke.engine.images.manifests import Manifest
@@ -73,6 +74,7 @@ class Pull:
 
     def __init__(self, engine: Engine, access: Access, reference: Reference, wanted: Platform, work: Work) -> None:
         self._engine, self._access, self._wanted, self._work = engine, access, wanted, work
+        self._limits = engine.settings.images.limits()
         self._name = replace(reference, tag="") if reference.digest else reference
 
     def run(self, *, quiet: bool = False) -> None:
@@ -98,7 +100,7 @@ class Pull:
             said: ResolvedManifest = self._access.pull("resolve", self._name.path, asked, accept=self._accept_resolved)
             if said.digest:
                 return Digest(said.digest)
-            document: ManifestDocument = self._access.pull("manifest", self._name.path, asked, accept=_accept_document)
+            document: ManifestDocument = self._access.pull("manifest", self._name.path, asked, accept=self._accept_document)
         except NotFound as error:
             raise NotFound(f"manifest for {self._name.familiar} not found: {error.message}", hint=error.hint) from error
         return Digest.of(document.content)
@@ -121,15 +123,18 @@ class Pull:
     # fetching
 
     def _fetch(self, digest: Digest) -> Image:
-        chosen = oci.choose({"digest": digest}, self._manifest, self._wanted)
+        chosen = oci.choose({"digest": digest}, self._manifest, self._limits, self._wanted)
         if chosen is None:
             wanted = self._wanted
             raise NotFound(
                 f"no matching manifest for {wanted} in the manifest list entries", hint=f"pyke manifest inspect {self._name.familiar}"
             )
-        manifest = oci.parse_manifest(chosen)
-        if not 0 < manifest.config_size <= MAX_DOCUMENT or not all(0 < size <= MAX_BLOB for size in manifest.sizes):
+        manifest = oci.parse_manifest(chosen, self._limits)
+        if not all(0 < size <= MAX_BLOB for size in (manifest.config_size, *manifest.sizes)):
             raise BadArchive(f"the manifest of {self._name.familiar} names sizes that cannot be")
+        if manifest.config_size > self._limits.max_document:
+            message = f"the configuration of {self._name.familiar} has more than {self._limits.max_document} bytes"
+            raise beyond(message, "images.max_document")
         images = self._engine.images
         blobs = [Digest.of(chosen), manifest.config, *manifest.layers]
         with images.blobs.held(blobs), images.content.receiving() as reception:
@@ -140,19 +145,27 @@ class Pull:
         """A manifest or index, which is what its digest says or an error."""
 
         def accept(document: ManifestDocument) -> bytes:
-            _accept_document(document)
+            self._accept_document(document)
             if Digest.of(document.content) != digest:
                 raise RegistryFailed(f"manifest verification failed for digest {digest}")
             return document.content
 
         return self._access.pull("manifest", self._name.path, digest, accept=accept)
 
+    def _accept_document(self, document: ManifestDocument) -> ManifestDocument:
+        """A manifest within its limits; one that calls itself what it is not is caught here (CVE-2021-41190)."""
+        said = json_object(document.content, "a manifest", self._limits).get("mediaType")
+        known = oci.MANIFESTS | oci.INDEXES
+        if said and document.media_type in known and said != document.media_type:
+            raise BadArchive(f"a manifest says that it is {str(said)[:100]!r}, and was sent as {document.media_type!r}")
+        return document
+
     def _described(self, reception: Reception, chosen: bytes, manifest: Manifest) -> Image:
         """The image that manifest and configuration say it is."""
         config = self._config(manifest)
         if len(config) != manifest.config_size:
             raise BadArchive(f"the configuration of {self._name.familiar} has {len(config)} bytes, not {manifest.config_size}")
-        image = image_config.parse(config)
+        image = image_config.parse(config, self._limits)
         if image.os != "linux":
             raise InvalidRequest(f'image operating system "{image.os[:40]}" cannot be used on this platform')
         if len(manifest.layers) != len(image.layers):
@@ -229,14 +242,3 @@ class Pull:
                     raise failed.error
             if download.error is not None:
                 raise download.error
-
-
-def _accept_document(document: ManifestDocument) -> ManifestDocument:
-    """A manifest within its limits; one that calls itself what it is not is caught here (CVE-2021-41190)."""
-    if len(document.content) > MAX_DOCUMENT:
-        raise BadArchive(f"a manifest has more than {MAX_DOCUMENT} bytes")
-    said = json_object(document.content, "a manifest").get("mediaType")
-    known = oci.MANIFESTS | oci.INDEXES
-    if said and document.media_type in known and said != document.media_type:
-        raise BadArchive(f"a manifest says that it is {str(said)[:100]!r}, and was sent as {document.media_type!r}")
-    return document

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyke.archive.limits import ImageLimits
 from pyke.engine.images import platforms
-from pyke.engine.images.content import MAX_DOCUMENT
 from pyke.engine.images.credentials import credentials_of
 from pyke.engine.images.json_objects import as_list, as_object, json_object
 from pyke.engine.images.platforms import Platform
 from pyke.engine.images.references import DEFAULT_DOMAIN, Digest, Reference, parse_tagged
-from pyke.errors import BadArchive, InvalidRequest, NotFound, RegistryFailed
+from pyke.errors import InvalidRequest, NotFound, RegistryFailed
 from pyke.registries import (
     ChecksCredentials,
     ListsTags,
@@ -98,24 +98,22 @@ def _passes(found: SearchResult, filters: Mapping[str, Sequence[str]]) -> bool:
 def describe(engine: Engine, name: str, credentials: RegistryCredentials) -> Description:
     """The manifest or index that a name stands for, as the registry (or a mirror of it) has it."""
     reference = parse_tagged(name)
-    access = engine.registries.access(reference.domain, credentials)
+    access, limits = engine.registries.access(reference.domain, credentials), engine.settings.images.limits()
     try:
         document = access.pull(
-            "manifest", reference.path, reference.digest or reference.tag, accept=lambda found: _accepted(found, reference)
+            "manifest", reference.path, reference.digest or reference.tag, accept=lambda found: _accepted(found, reference, limits)
         )
     except NotFound as error:
         raise NotFound(f"no such manifest: {reference}: {error.message}", hint=error.hint) from error
-    parsed = json_object(document.content, f"the manifest of {reference.familiar}")
+    parsed = json_object(document.content, f"the manifest of {reference.familiar}", limits)
     said = str(parsed.get("mediaType") or document.media_type)
     return Description(str(reference), Digest.of(document.content), said, document.content, _platforms(parsed))
 
 
-def _accepted(document: ManifestDocument, reference: Reference) -> ManifestDocument:
-    if len(document.content) > MAX_DOCUMENT:
-        raise BadArchive(f"a manifest has more than {MAX_DOCUMENT} bytes")
+def _accepted(document: ManifestDocument, reference: Reference, limits: ImageLimits) -> ManifestDocument:
     if reference.digest and Digest.of(document.content) != reference.digest:
         raise RegistryFailed(f"manifest verification failed for digest {reference.digest}")
-    json_object(document.content, "a manifest")
+    json_object(document.content, "a manifest", limits)
     return document
 
 

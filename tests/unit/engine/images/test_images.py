@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyke.archive.limits import DEFAULT_IMAGE_LIMITS
 from pyke.engine.events import Events
 from pyke.engine.images import changes as image_changes
 from pyke.engine.images import config as image_config
@@ -36,7 +37,7 @@ from pyke.errors import BadArchive, Conflict, InvalidRequest, NoSuchImage, NotIn
 from pyke.model import Caller, Container, ContainerSpec, ContainerState, ImageConfig
 from pyke.paths import Layout
 from pyke.plugins import Plugins
-from pyke.settings import Settings
+from pyke.settings import ImageSettings, Settings
 from pyke.testing.images import digest, docker_archive, layer, oci_archive
 
 pytest.importorskip("pyke_storage_overlay")
@@ -236,7 +237,7 @@ def test_a_compressed_layer_with_other_content_than_it_should_have_is_refused(ro
 )
 def test_configurations_of_wrong_types_are_refused(config: dict[str, Any]) -> None:
     with pytest.raises(BadArchive):
-        image_config.parse(json.dumps({"config": config}).encode())
+        image_config.parse(json.dumps({"config": config}).encode(), DEFAULT_IMAGE_LIMITS)
 
 
 def test_null_counts_as_absent() -> None:
@@ -246,7 +247,7 @@ def test_null_counts_as_absent() -> None:
         "config": {"Cmd": None, "Env": None, "Labels": None, "Volumes": None},
         "rootfs": {"diff_ids": None},
     }
-    image = image_config.parse(json.dumps(text).encode())
+    image = image_config.parse(json.dumps(text).encode(), DEFAULT_IMAGE_LIMITS)
     assert image.config == ImageConfig() and image.history == () and image.layers == ()
 
 
@@ -264,9 +265,39 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_is_a_configuration_or_refused(value: Any) -> None:
     try:
-        image_config.parse(json.dumps(value).encode())
+        image_config.parse(json.dumps(value).encode(), DEFAULT_IMAGE_LIMITS)
     except InvalidRequest:
         return
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (ImageSettings(max_document=200), "images.max_document"),
+        (ImageSettings(max_values=8), "images.max_values"),
+        (ImageSettings(max_images=0), "images.max_images"),
+        (ImageSettings(max_files=3), "images.max_files"),
+    ],
+    ids=lambda each: str(each).rpartition(".")[2],
+)
+@pytest.mark.parametrize("kind", [docker_archive, oci_archive])
+def test_what_is_more_than_the_settings_allow_is_refused(
+    rooms: Rooms, kind: Callable[..., bytes], settings: ImageSettings, key: str
+) -> None:
+    """The same archive as with the defaults, and the error names the key that would have let it in."""
+    archive = kind(["a"], [ONE, TWO])
+    rooms.load(archive)
+    rooms.settings = replace(rooms.settings, images=settings)
+    with pytest.raises(BadArchive) as caught:
+        rooms.load(archive)
+    assert caught.value.hint.endswith(f"# {key}")
+
+
+def test_an_image_is_read_when_the_limits_were_lowered_since(rooms: Rooms) -> None:
+    rooms.load(docker_archive(["a"], [ONE, TWO]))
+    rooms.settings = replace(rooms.settings, images=ImageSettings(max_document=10, max_values=1))
+    image = rooms.images.get("a")
+    assert rooms.images.content.document(image.manifest)["layers"] and b"".join(rooms.images.save(["a"]))
 
 
 # --- importing ---------------------------------------------------------------------------------------------------------
