@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pyke.testing.patience import PATIENCE, remaining
 
 CGROUPS = "/sys/fs/cgroup"
-NURSERY = "pyke.engine.images.worker"  # of the process that an engine keeps for a while after its last layer
+# Of what an engine keeps for half a minute after its last layer, and after the last container that asks for names.
+KEPT = ("pyke.engine.images.worker", "pyke.runtime import names")
 
 
 def snapshot() -> set[str]:
@@ -59,14 +60,14 @@ def _cgroups() -> Iterator[str]:
 
 
 def _descendants(process: int) -> Iterator[str]:
-    """A line for each; not for an engine's nursery, as long as it has its engine: without one it is a child of this process."""
+    """A line for each; not for what an engine keeps for a while, unless it has lost its engine: it is a child of this process then."""
     children = _children()
     waiting = list(children.get(process, ()))
     orphans = set(waiting)
     while waiting:
         child = waiting.pop()
         told = _command(child)
-        if NURSERY in told and child not in orphans:
+        if child not in orphans and any(each in told for each in KEPT):
             continue
         waiting.extend(children.get(child, ()))
         if told:
