@@ -295,6 +295,26 @@ def test_a_body_without_end_fills_no_disk(engine: TestEngine, registry: PlayRegi
     refused(engine, registry)
 
 
+@pytest.mark.parametrize("what", ["layer", "config", "manifest"])
+def test_a_body_shorter_than_its_head_says_is_no_end(engine: TestEngine, registry: PlayRegistry, what: str) -> None:
+    pinned = image(registry, [(gzip.compress(TINY), {})], [TINY])
+    content = registry.manifests["app", pinned][1]
+    document = json.loads(content)
+    digest = {"layer": document["layers"][0]["digest"], "config": document["config"]["digest"], "manifest": pinned}[what]
+    body = registry.blobs.get(digest, content)
+
+    def shorter(exchange: Exchange) -> None:
+        if digest in exchange.seen.path and exchange.seen.method == "GET":
+            exchange.reply(200, body[:-1], {"Content-Type": MANIFEST}, length=len(body))
+            exchange.cut()
+
+    registry.answer = shorter
+    assert "unexpected EOF" in refused(engine, registry).stderr
+    registry.answer = None
+    engine.ok("pull", f"{registry.host}/app:1")  # and what came is gone on with
+    engine.ok("rmi", f"{registry.host}/app:1")
+
+
 def test_a_layer_that_drips_is_given_up(engine: TestEngine, registry: PlayRegistry) -> None:
     image(registry, [(gzip.compress(TINY), {})], [TINY])
     digest = json.loads(registry.manifests["app", "1"][1])["layers"][0]["digest"]

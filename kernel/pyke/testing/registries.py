@@ -180,8 +180,9 @@ class RegistryConformance:
 
     def test_nobody_there_is_unavailable(self, client: RegistryClient, repository: Repository) -> None:
         closed = replace(repository, endpoint=replace(repository.endpoint, address="http://127.0.0.1:1"))
-        with pytest.raises(RegistryUnavailable, match="refused"):
+        with pytest.raises(RegistryUnavailable, match="refused") as caught:
             client.resolve(closed, "1")
+        assert caught.value.hint, "what can be done about it?"
 
     def test_an_endless_document_is_refused(self, client: RegistryClient, registry: PlayRegistry, repository: Repository) -> None:
         registry.answer = endless

@@ -6,6 +6,7 @@ of the wrong type. A JSON null counts as absent, as in Go.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Any
@@ -14,8 +15,8 @@ from pyke.archive.limits import ImageLimits, beyond
 from pyke.errors import BadArchive
 
 MAX_DEPTH = 64  # of documents that the specifications give a dozen levels; the parser's own recursion ends at a thousand
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # without ever going back; one that does not end is for the parser to refuse
-_WHITE = b" \t\r\n"
+_TOKEN = re.compile(rb'"[^"]*"?|[\[{]\s*[\]}]|([,\[{])')
+_TOKENS = 4  # for each value at most: its key, itself, and a comma
 
 
 def json_value(text: bytes, what: str, limits: ImageLimits) -> Any:
@@ -90,11 +91,12 @@ def as_labels(value: Any, what: str) -> dict[str, str]:
 
 def _has_more_values(text: bytes, most: int) -> bool:
     """Whether a document has more than so many values, itself among them: a comma stands for one more, and so does each list or object
-    that is not empty. Those in strings are looked for only where it matters."""
+    that is not empty. Looked at closely, apart from what stands in strings, only where there may be so many."""
     if 1 + text.count(b",") + text.count(b"[") + text.count(b"{") <= most:
         return False
-    bare = _STRING.sub(b"0", text).translate(None, _WHITE)
-    return 1 + bare.count(b",") + bare.count(b"[") + bare.count(b"{") - bare.count(b"[]") - bare.count(b"{}") > most
+    unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"")  # so that a quote begins or ends a string
+    tokens = itertools.islice(_TOKEN.finditer(unescaped), _TOKENS * (most + 1))
+    return 1 + sum(token.lastindex is not None for token in tokens) > most
 
 
 def _check_depth(value: Any, what: str) -> None:

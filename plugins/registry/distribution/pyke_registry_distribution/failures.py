@@ -6,6 +6,7 @@ import contextlib
 import email.utils
 import http.client
 import json
+import shlex
 import socket
 import ssl
 import time
@@ -17,6 +18,7 @@ from pyke_registry_distribution.transport import Response, Url
 MAX_ERROR = 64 << 10
 MAX_WORDS = 400
 LONGEST_WAIT = 3600.0  # seconds that a registry may ask for
+WHO_IS_ASKED = "pyke info   # the proxies and mirrors that are asked: registries.mirrors, https_proxy and no_proxy in /etc/pyke/config.yaml"
 
 
 def failure(response: Response) -> PykeError:
@@ -86,13 +88,19 @@ def translated(method: str, url: Url) -> Iterator[None]:
     except ssl.SSLError as error:
         raise RegistryUnavailable(f"{asked}: tls: {error.reason or error}") from error
     except socket.gaierror as error:
-        raise RegistryUnavailable(f"{asked}: dial tcp: lookup {url.origin.host}: {error.strerror}") from error
+        hint = f"getent hosts {shlex.quote(url.origin.host)} || {WHO_IS_ASKED}"
+        raise RegistryUnavailable(f"{asked}: dial tcp: lookup {url.origin.host}: {error.strerror}", hint=hint) from error
+    except UnicodeError as error:
+        raise RegistryFailed(f"{asked}: {url.origin.host} cannot be the name of a host: {error.__cause__ or error}") from error
     except TimeoutError as error:
-        raise RegistryUnavailable(f"{asked}: net/http: request canceled (the registry was silent for too long)") from error
+        raise RegistryUnavailable(
+            f"{asked}: net/http: request canceled (the registry was silent for too long)", hint=WHO_IS_ASKED
+        ) from error
     except ConnectionRefusedError as error:
-        raise RegistryUnavailable(f"{asked}: dial tcp {url.origin.host}:{url.origin.port}: connect: connection refused") from error
+        refused = f"{asked}: dial tcp {url.origin.host}:{url.origin.port}: connect: connection refused"
+        raise RegistryUnavailable(refused, hint=WHO_IS_ASKED) from error
     except OSError as error:
-        raise RegistryUnavailable(f"{asked}: {error.strerror or error}") from error
+        raise RegistryUnavailable(f"{asked}: {error.strerror or error}", hint=WHO_IS_ASKED) from error
     except http.client.IncompleteRead as error:
         raise RegistryUnavailable(f"{asked}: unexpected EOF") from error
     except http.client.HTTPException as error:
