@@ -40,16 +40,14 @@ class Place:
         """The next engine begins with all that has the last time."""
         self._repeated = self._seen
 
-    def is_new(self, moment: int) -> bool:
-        """Take note of what has come; whether it had not been seen before."""
+    def known(self, moment: int, count: int = 1) -> int:
+        """Take note of what has come that has one time; how many of these had been seen before."""
         if moment != self._time:
-            self._time, self._seen, self._repeated = moment, 1, 0
-        elif self._repeated:
-            self._repeated -= 1
-            return False
-        else:
-            self._seen += 1
-        return True
+            self._time, self._seen, self._repeated = moment, 0, 0
+        known = min(count, self._repeated)
+        self._repeated -= known
+        self._seen += count - known
+        return known
 
 
 def replies(engine: Client, path: str, query: Mapping[str, object], place: Place) -> Iterator[Reply]:
@@ -68,7 +66,7 @@ def events(engine: Client, query: Mapping[str, object]) -> Iterator[dict[str, An
     for reply in replies(engine, "/events", query, place):
         try:
             for event in reply.json_values():
-                if place.is_new(event["timeNano"]):
+                if not place.known(event["timeNano"]):
                     yield event
             return
         except ConnectionResetError:
@@ -76,7 +74,7 @@ def events(engine: Client, query: Mapping[str, object]) -> Iterator[dict[str, An
 
 
 def copy_log(engine: Client, path: str, query: Mapping[str, object], *, framed: bool) -> None:
-    """Write the log that a query asks for to our stdout and stderr, and what comes to it until the container ends.
+    """Write the log that a query asks for to our stdout and stderr; where it is followed, what comes to it until the container ends, too.
 
     An engine that is Docker's sends no times with its records, and nothing after its end: it is read as it comes, `framed` or not.
     """
@@ -117,10 +115,17 @@ def _new_texts(frames: bytes, place: Place) -> Iterator[tuple[int, bytes]]:
         stream = STDERR if frames[position] == STDERR else STDOUT
         record = frames[position + HEADER : position + HEADER + length]
         position += HEADER + length
-        if not place.is_new(int(record[:TIME])):
-            continue
         if stream != descriptor:
             yield descriptor, b"".join(together)
             descriptor, together = stream, []
-        together.append(record[TIME:])
+        together.append(_new_lines(record[TIME:], int(record[:TIME]), place))
     yield descriptor, b"".join(together)
+
+
+def _new_lines(lines: bytes, moment: int, place: Place) -> bytes:
+    """Those of one time that had not been seen. A piece of a long line, which has no end, counts as one."""
+    count = lines.count(b"\n") or 1
+    known = place.known(moment, count)
+    if not known:
+        return lines
+    return lines.split(b"\n", known)[known] if known < count else b""

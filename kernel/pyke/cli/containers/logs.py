@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pyke.cli import follow
 from pyke.cli.client import quote
-from pyke.cli.containers import streams
 from pyke.cli.flags import BOOL, STRING, Command, Flag, Options
 
 TYPE_CHECKING = False
@@ -24,12 +24,7 @@ def _logs(session: Session, options: Options) -> int:
         "until": options.moment("until"),
     }
     tty = session.engine.get(f"{path}/json")["Config"]["Tty"]
-    if options.yes("follow"):
-        from pyke.cli import follow
-
-        follow.copy_log(session.engine, f"{path}/logs", query, framed=not tty)
-    else:
-        streams.copy_out(session.engine.open("GET", f"{path}/logs", query).chunks(), framed=not tty)
+    follow.copy_log(session.engine, f"{path}/logs", query, framed=not tty)
     return 0
 
 

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from pyke import detach
-from pyke.engine.containers.logs import LogRecord
+from pyke.engine.containers.log_records import LogRecord
 from pyke.engine.containers.monitors import AttachRequest
 from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Container

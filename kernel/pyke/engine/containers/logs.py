@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import calendar
 import json
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from pyke.engine.containers.log_files import LogFiles
+from pyke.engine.containers.log_records import LogRecord, Parser
 from pyke.errors import PykeError
 
 if TYPE_CHECKING:
@@ -19,18 +17,6 @@ if TYPE_CHECKING:
     from pyke.model import Container
 
 SHORTEST_POLL, LONGEST_POLL = 0.005, 0.1  # seconds between looks for more; they grow while nothing comes
-
-
-NO_EXTRA: Mapping[str, str] = MappingProxyType({})
-
-
-class LogRecord(NamedTuple):  # made a million times for each 100 MB of a log, in a third of the time that a frozen dataclass takes
-    """A line, or a piece of a long one, which then has no newline at its end. `extra` is what Docker calls attrs."""
-
-    time: int  # ns
-    stream: str  # "stdout" or "stderr"
-    data: bytes
-    extra: Mapping[str, str] = NO_EXTRA
 
 
 class LogStream:
@@ -53,12 +39,14 @@ class LogStream:
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[LogRecord]:
+        """Records of one line."""
         for batch in self.batches():
-            yield from batch
+            for record in batch:
+                yield from record.each()
 
     def batches(self) -> Iterator[list[LogRecord]]:
-        """The same records, those together that were read together: a reader need not wait for more before it shows them."""
-        parse = _Parser()
+        """Records of any number of lines, those together that were read together: a reader need not wait for more before it shows them."""
+        parse = Parser()
         for block in self._blocks():
             records = parse.records(block)
             late = bool(self._until) and any(record.time > self._until for record in records)
@@ -108,6 +96,14 @@ class LogStream:
         pause = SHORTEST_POLL
         while pause <= LONGEST_POLL and not self._closed.wait(pause) and not files.has_grown:
             pause *= 1.5
+
+
+def _gap(count: int) -> bytes:
+    """What a reader is told in place of what it did not come to read in time."""
+    text = f"pyke: {count} files of this log were rotated away before they could be read\n"
+    now = time.time_ns()
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
+    return json.dumps({"log": text, "stream": "stderr", "time": f"{moment}.{now % 1_000_000_000:09d}Z"}).encode() + b"\n"
 
 
 def read(
@@ -160,79 +156,3 @@ def of_container(
         is_running=is_running if follow else None,
         loss=loss,
     )
-
-
-# --- records ---------------------------------------------------------------------------------------------------------
-
-
-PLAIN = re.compile(rb'\{"log":"([^\\"]*)(\\n)?","stream":"(stdout|stderr)","time":"([^"]+)"\}')
-HEAD = b'{"log":"'
-WINDOW = 1 << 15  # bytes that are searched for lines like one
-STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
-
-
-def _gap(count: int) -> bytes:
-    """What a reader is told in place of what it did not come to read in time."""
-    text = f"pyke: {count} files of this log were rotated away before they could be read\n"
-    now = time.time_ns()
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000_000))
-    return json.dumps({"log": text, "stream": "stderr", "time": f"{moment}.{now % 1_000_000_000:09d}Z"}).encode() + b"\n"
-
-
-class _Parser:
-    """Reads records. Most are plain (nothing escaped, no attrs) and a third of the work; neighbours often carry the same time."""
-
-    def __init__(self) -> None:
-        self._text, self._time = "", 0
-
-    def records(self, block: bytes) -> list[LogRecord]:
-        """Those of a block of whole lines; lines that are none are left out."""
-        found: list[LogRecord] = []
-        at = 0
-        while at < len(block):
-            end = block.index(b"\n", at) + 1
-            if first := self.record(block[at : end - 1]):
-                found.append(first)
-                if plain := PLAIN.fullmatch(block, at, end - 1):
-                    followers, end = _followers(block, at, plain.end(1), end)
-                    found += [LogRecord(first.time, first.stream, text + b"\n") for text in followers]
-            at = end
-        return found
-
-    def record(self, line: bytes) -> LogRecord | None:
-        """A line as a record; None where it is none."""
-        try:
-            if plain := PLAIN.fullmatch(line):
-                text, newline, stream, moment = plain.groups()
-                return LogRecord(self._nanoseconds(moment.decode("ascii")), STREAMS[stream], text + b"\n" if newline else text)
-            data: dict[str, Any] = json.loads(line)
-            text = data["log"].encode("utf-8", "replace")
-            return LogRecord(self._nanoseconds(data["time"]), data["stream"], text, data.get("attrs") or {})
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def _nanoseconds(self, text: str) -> int:
-        if text != self._text:
-            self._text, self._time = text, parse_time(text)
-        return self._time
-
-
-def _followers(block: bytes, at: int, text_end: int, end: int) -> tuple[list[bytes], int]:
-    """The texts of the plain lines after the one in block[at:end] that have all else in common with it, and where they end.
-
-    What is printed together is logged with one time, and hundreds of lines differ in their text alone: they are cut apart at once.
-    """
-    rest = block[text_end:end]
-    stop = block.rfind(rest, text_end, at + WINDOW) + len(rest)
-    if stop <= end or not rest.startswith(b"\\n"):
-        return [], end
-    texts = block[at + len(HEAD) : stop - len(rest)].split(rest + HEAD)
-    is_plain = all(block.count(mark, at, stop) == len(texts) * block.count(mark, at, end) for mark in (b"\n", b"\\", b'"'))
-    return (texts[1:], stop) if is_plain else ([], end)
-
-
-def parse_time(text: str) -> int:
-    """RFC 3339 in UTC with up to nine digits of a second, as nanoseconds since the epoch. ValueError for anything else."""
-    date, _, fraction = text.removesuffix("Z").partition(".")
-    seconds = calendar.timegm(time.strptime(date, "%Y-%m-%dT%H:%M:%S"))
-    return seconds * 1_000_000_000 + (int(fraction.ljust(9, "0")[:9]) if fraction else 0)

@@ -18,7 +18,7 @@ from pyke.model import Container
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
-RECORDS = "application/vnd.pyke.records"  # frames, each of which begins with its record's time: 20 digits of nanoseconds
+RECORDS = "application/vnd.pyke.records"  # frames of any number of lines, after the time of all of them: 20 digits of nanoseconds
 NAMES_MULTIPLEXED = Version(1, 42)
 FRAME_HEAD = struct.Struct(">BxxxL").pack  # the stream, three zeros, the length
 STREAM_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
@@ -127,34 +127,40 @@ def _pieces(batches: Iterable[Sequence[LogRecord]], framed: bool, marked: bool, 
 
     A long line comes in several records: only its first carries what stands before a line.
     """
-    if not (marked or with_time or with_details):
-        yield from map(_framed if framed else _unframed, batches)
-        return
     is_in_line = {"stdout": False, "stderr": False}
     for batch in batches:
-        shown = []
+        shown: list[bytes] = []
         for record in batch:
-            head = b"" if is_in_line[record.stream] else _before_line(record, with_time, with_details)
-            is_in_line[record.stream] = not record.data.endswith(b"\n")
-            data = b"%020d%s%s" % (record.time, head, record.data) if marked else head + record.data
-            shown.append(frame(record.stream, data) if framed else data)
+            data = record.data
+            if with_time or with_details:
+                data = _headed(data, _before_line(record, with_time, with_details), is_in_line[record.stream])
+                is_in_line[record.stream] = not data.endswith(b"\n")
+            if marked:
+                shown.append(frame(record.stream, b"%020d%s" % (record.time, data)))
+            elif framed:
+                shown += _frames(STREAM_NUMBERS[record.stream], data)
+            else:
+                shown.append(data)
         yield b"".join(shown)
 
 
-def _framed(batch: Sequence[LogRecord]) -> bytes:
-    return b"".join([part for record in batch for part in (FRAME_HEAD(STREAM_NUMBERS[record.stream], len(record.data)), record.data)])
-
-
-def _unframed(batch: Sequence[LogRecord]) -> bytes:
-    return b"".join([record.data for record in batch])
+def _frames(number: int, data: bytes) -> list[bytes]:
+    """A frame for each line."""
+    if not data.endswith(b"\n"):
+        return [FRAME_HEAD(number, len(data)) + data]
+    return [b"%s%s\n" % (FRAME_HEAD(number, len(line) + 1), line) for line in data.split(b"\n")[:-1]]
 
 
 def _before_line(record: LogRecord, with_time: bool, with_details: bool) -> bytes:
-    if not with_time and not with_details:
-        return b""
     time = f"{rfc3339_fixed(record.time)} " if with_time else ""
     details = ",".join(f"{key}={value}" for key, value in sorted(record.extra.items())) + " " if with_details else ""
     return f"{time}{details}".encode()
+
+
+def _headed(data: bytes, head: bytes, is_in_line: bool) -> bytes:
+    """Lines with a head before each, but for one that has begun already."""
+    headed = data[:-1].replace(b"\n", b"\n" + head) + data[-1:]
+    return headed if is_in_line else head + headed
 
 
 def frame(stream: str, data: bytes) -> bytes:
