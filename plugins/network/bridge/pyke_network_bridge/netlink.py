@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute  # type: ignore[import-untyped]
-from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
-from pyroute2.netns import setns  # type: ignore[import-untyped]
-
 from pyke.api import PykeError
+from pyke_network_bridge.sparing import sparing
+
+with sparing("pyroute2"):  # its database, file server and other protocols are 6 MB and a tenth of a second of every engine
+    from pyroute2.iproute.linux import IPRoute  # type: ignore[import-untyped]
+    from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
+    from pyroute2.netns import setns  # type: ignore[import-untyped]
 
 T = TypeVar("T")
 IFA_F_NODAD = 0x02
