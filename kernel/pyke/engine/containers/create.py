@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyke.engine.borders import host_errors
-from pyke.engine.containers import copy_up, mounts
+from pyke.engine.containers import abilities, copy_up, mounts
 from pyke.engine.containers.signals import signal_number
 from pyke.engine.identifiers import check_id, check_name, new_id
 from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Caller, Container, ContainerSpec, Image
+from pyke.runtime import cgroups
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -25,6 +26,8 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, id: str, caller: C
     if name:
         check_name(name.removeprefix("/"))
     spec = engine.hooks.container_creating(spec, caller)
+    limits, warnings = abilities.kept(spec.limits, cgroups.lacking())
+    spec = replace(spec, limits=limits)
     engine.authorize(caller, "container.create", name, spec)
     image = engine.images.named(spec.image)
     id = _fresh_id(engine, id)
@@ -36,7 +39,7 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, id: str, caller: C
         engine.containers.release_name(name)
         raise
     engine.hooks.container_created(container)
-    return container, ()
+    return container, warnings
 
 
 def _fresh_id(engine: Engine, wanted: str) -> str:

@@ -215,9 +215,9 @@ class Containers:
         container = self.get(ref)
         return logs.of_container(self.engine, container, stdout=stdout, stderr=stderr, follow=follow, tail=tail, since=since, until=until)
 
-    def update(self, ref: str, limits: Limits, restart: RestartPolicy | None = None, *, caller: Caller) -> None:
-        """Give it other limits (what is 0 stays as it is; `pids` -1 is none) or another restart policy, now."""
-        update.update(self.engine, self.get(ref), limits, restart, caller=caller)
+    def update(self, ref: str, limits: Limits, restart: RestartPolicy | None = None, *, caller: Caller) -> tuple[str, ...]:
+        """Give it other limits (what is 0 stays as it is; `pids` -1 is none) or another restart policy, now; returns warnings."""
+        return update.update(self.engine, self.get(ref), limits, restart, caller=caller)
 
     def why(self, ref: str) -> why.Story:
         """How its last run ended, from the facts that were recorded then."""

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pyke import launch
-from pyke.engine.containers import oci_resources, restarts
+from pyke.engine.containers import abilities, oci_resources, restarts
 from pyke.errors import Conflict, PykeError
 from pyke.model import Caller, Container, Limits, RestartPolicy
 from pyke.runtime import cgroups
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 NO_LIMIT = -1  # of processes: as `docker update --pids-limit -1`
 
 
-def update(engine: Engine, container: Container, limits: Limits, restart: RestartPolicy | None, *, caller: Caller) -> None:
-    """Change what is given, which is not 0, and leave the rest. `pids` -1 takes the limit away. All of it is done, or nothing."""
+def update(engine: Engine, container: Container, limits: Limits, restart: RestartPolicy | None, *, caller: Caller) -> tuple[str, ...]:
+    """Change what is given, which is not 0, and leave the rest; returns warnings. `pids` -1 takes the limit away. All or nothing."""
+    limits, warnings = abilities.kept(limits, cgroups.lacking())
     engine.authorize(caller, "container.update", container.id, container.spec)
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
@@ -35,6 +36,7 @@ def update(engine: Engine, container: Container, limits: Limits, restart: Restar
         container = engine.containers.put(replace(container, spec=updated))
         _tell_monitor(engine, container)
     engine.events.publish("container", "update", container.id, engine.attributes(container))
+    return warnings
 
 
 def _check(container: Container, limits: Limits, restart: RestartPolicy | None) -> None:

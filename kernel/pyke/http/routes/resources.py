@@ -55,8 +55,8 @@ def _second_sample(engine: Engine, id: str, cancelled: threading.Event) -> Itera
 def update(request: Request) -> Reply:
     body = request.json()
     restart = restart_policy(body) if body.object("RestartPolicy").text("Name") else None
-    request.engine.containers.update(request["name"], _limits(body), restart, caller=request.caller)
-    return json_reply({"Warnings": limit_requests.warnings(body)})
+    warnings = request.engine.containers.update(request["name"], _limits(body), restart, caller=request.caller)
+    return json_reply({"Warnings": [*limit_requests.warnings(body), *warnings]})
 
 
 def _limits(body: Fields) -> Limits:

@@ -14,11 +14,12 @@ from __future__ import annotations
 import contextlib
 import os
 
+from pyke.runtime.cgroups import support
 from pyke.runtime.cgroups.common import Cgroup
 from pyke.runtime.cgroups.v1 import CgroupV1
 from pyke.runtime.cgroups.v2 import CgroupV2
 
-__all__ = ["Cgroup", "at", "children", "hierarchies", "of_process", "unified"]
+__all__ = ["Cgroup", "at", "children", "hierarchies", "lacking", "of_process", "unified"]
 
 _found: dict[tuple[str, ...], str] | None = None
 
@@ -57,6 +58,11 @@ def hierarchies() -> dict[tuple[str, ...], str]:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             _found = parse_mountinfo(file.read())
     return _found
+
+
+def lacking() -> frozenset[str]:
+    """The limits that this system's kernel cannot keep: names of fields of `Limits`."""
+    return support.lacking(hierarchies())
 
 
 def unified() -> str:

@@ -60,6 +60,8 @@ class CgroupV1(Cgroup):
 
     def _limit_memory(self, memory: dict[str, Any]) -> None:
         limit, swap = memory.get("limit"), memory.get("swap")
+        if swap == -1 and not os.path.exists(self.file("memory", "memory.memsw.limit_in_bytes")):
+            swap = None  # a kernel that does not account for swap does not limit it
         settings = {"memory.limit_in_bytes": limit, "memory.memsw.limit_in_bytes": swap}
         # The limit may at no moment exceed that of memory plus swap: the one that grows goes first.
         if swap is not None and (swap < 0 or swap > number(self.file("memory", "memory.limit_in_bytes"))):

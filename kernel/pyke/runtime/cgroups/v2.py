@@ -50,7 +50,8 @@ class CgroupV2(Cgroup):
 
     def update(self, resources: dict[str, Any]) -> None:
         for name, value in settings(resources).items():
-            write(self.file(name), value)
+            if name != "memory.swap.max" or value != "max" or os.path.exists(self.file(name)):  # without accounting there is no limit
+                write(self.file(name), value)
         if weight := (resources.get("blockIO") or {}).get("weight"):
             self._weigh(weight)
         for key, name in IO_LIMITS.items():

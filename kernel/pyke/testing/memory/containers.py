@@ -233,10 +233,11 @@ class MemoryContainers:
         self.streams.append(stream)
         return stream
 
-    def update(self, ref: str, limits: Limits, restart: RestartPolicy | None = None, *, caller: Caller) -> None:
+    def update(self, ref: str, limits: Limits, restart: RestartPolicy | None = None, *, caller: Caller) -> tuple[str, ...]:
         container = self.get(ref)
         spec = replace(container.spec, limits=merged(container.spec.limits, limits), restart=restart or container.spec.restart)
         self.records[container.id] = replace(container, spec=spec)
+        return ()
 
     def why(self, ref: str) -> Story:
         return tell(self.get(ref))
