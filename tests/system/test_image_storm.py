@@ -5,6 +5,7 @@ PYKE_STORM_KILLS says how often (2). After each kill, what is listed is whole; i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
@@ -21,7 +22,10 @@ import pytest
 from pyke.testing import store
 from pyke.testing.engine import TestEngine
 from pyke.testing.images import docker_archive, layer, oci_archive
-from pyke.testing.registry import PlayRegistry
+from pyke.testing.patience import eventually
+from pyke.testing.processes import is_alive, layer_workers
+from pyke.testing.registry import Exchange, PlayRegistry
+from pyke.testing.tricks import halting
 
 KILLS = int(os.environ.get("PYKE_STORM_KILLS", "2"))
 IMAGES = 10
@@ -113,6 +117,34 @@ def test_what_is_saved_in_a_storm_is_whole(storm: Storm) -> None:
                 assert "manifest.json" in tar.getnames()
             engine.ok("load", "-q", "-i", str(saved))
         assert not at_rest(engine)
+
+
+def test_what_works_for_an_engine_dies_with_it(storm: Storm) -> None:
+    """Even where it was stopped when the engine died: it would take back a layer that it has not finished, and the next engine has."""
+    engine, registry, name, goes_on = storm.engine, storm.registry, storm.names[0], threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        blob = registry.blobs.get(exchange.seen.path.rpartition("/")[2], b"")
+        if len(blob) > 100_000:
+            halting(exchange, blob[:50_000], len(blob), goes_on)
+
+    engine.ok("ps")
+    registry.answer = answer
+    pull = engine.start("pull", "-q", name)
+    eventually(lambda: len(layer_workers(engine.engine_pid())) == 2, "two layers are fetched")
+    workers = layer_workers(engine.engine_pid())
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    engine.stop(signal.SIGKILL)
+    registry.answer = None
+    goes_on.set()
+    over([pull])
+    engine.ok("pull", "-q", name)
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
+    eventually(lambda: not any(map(is_alive, workers)), "they are gone")
+    assert not at_rest(engine)
 
 
 def test_who_removes_an_image_is_told_what_went_whenever_the_engine_dies(storm: Storm) -> None:

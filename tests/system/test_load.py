@@ -16,7 +16,7 @@ import pytest
 
 from pyke.testing.engine import TestEngine
 from pyke.testing.images import busybox_tree, configuration, digest, layer, oci_archive
-from pyke.testing.processes import children
+from pyke.testing.processes import layer_workers
 
 NOISE = random.Random(7)
 BUSYBOX = layer(busybox_tree())
@@ -76,14 +76,8 @@ def send(client: subprocess.Popen[bytes], data: bytes) -> None:
     client.stdin.flush()
 
 
-def workers(engine: TestEngine) -> list[int]:
-    """The processes that unpack for this engine."""
-    return [worker for child in children(engine.engine_pid()) if b"images.worker" in command(child) for worker in children(child)]
-
-
-def command(pid: int) -> bytes:
-    path = Path(f"/proc/{pid}/cmdline")
-    return path.read_bytes() if path.exists() else b""
+def workers(engine: TestEngine) -> set[int]:
+    return layer_workers(engine.engine_pid())
 
 
 @pytest.mark.parametrize("manifest_first", [False, True])
@@ -163,7 +157,7 @@ def test_a_worker_that_is_killed_costs_only_time(engine: TestEngine) -> None:
     client = engine.start("load")
     send(client, data[:cut])
     eventually(lambda: len(layers_of(engine)) == 1 and len(workers(engine)) == 1)
-    os.kill(workers(engine)[0], signal.SIGKILL)
+    os.kill(workers(engine).pop(), signal.SIGKILL)
     output, errors = client.communicate(data[cut:], timeout=120)
     assert (client.returncode, output) == (0, b"Loaded image: worker:1\n"), errors
     assert engine.ok("run", "--rm", "--network", "none", "worker:1", "ls", "/").count("file") == 30

@@ -97,6 +97,7 @@ def sweep(engine: Engine) -> None:
         ("run directories", _sweep_run_directories),
         ("container directories", _sweep_directories),
         ("cgroups", _sweep_cgroups),
+        ("processes for layers", lambda engine: engine.images.nursery.await_orphans()),
         ("images", lambda engine: engine.images.recover()),
         ("networks", lambda engine: engine.networks.recover()),
         ("automatic removals", _sweep_auto_removed),

@@ -6,6 +6,8 @@ import contextlib
 import os
 from dataclasses import dataclass
 
+NURSERY = b"pyke.engine.images.worker"  # in its command line
+
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
@@ -54,6 +56,21 @@ def children(pid: int) -> set[int]:
         ):
             found |= {int(word) for word in file.read().split()}
     return {child for child in found if is_alive(child)}
+
+
+def layer_workers(engine: int) -> set[int]:
+    """The processes that fetch and unpack layers for an engine: children of the one that is there to fork them."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one of them ended meanwhile
+        for child in children(engine):
+            found |= children(child) if NURSERY in _command(child) else set()
+    return found
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
+    return b""
 
 
 def family(pid: int) -> set[int]:

@@ -45,7 +45,7 @@ class Images:
         self._engine = engine
         self.content = Content(engine.layout.content)
         self.layout = Layout(self.content)
-        self.nursery = Nursery()
+        self.nursery = Nursery(os.path.join(engine.layout.run, "nursery.lock"))
         self.layers = Layers(engine)
         self.downloads = Downloads(engine, os.path.join(engine.layout.content, "downloads"))
         self.blobs = Pins()  # that a pull is about to need

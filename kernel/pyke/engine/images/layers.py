@@ -60,9 +60,14 @@ class Layers:
         return [chain_id for chain_id in reversed(candidates) if chain_id not in needed]
 
     def collect(self, candidates: Sequence[str], driver: str) -> None:
-        """Delete those of `candidates` that nothing needs."""
+        """Delete those of `candidates` that nothing needs.
+
+        Who wants one meanwhile pins it first and looks for it then, with its lock: it is found and kept, or missed and unpacked anew.
+        """
         for chain_id in self.unneeded(candidates):
-            self._engine.plugins.call("storage", driver, "remove_layer", chain_id)
+            with self._engine.locks.of("layer", chain_id):
+                if chain_id not in self.needed():
+                    self._engine.plugins.call("storage", driver, "remove_layer", chain_id)
 
     def known(self) -> dict[str, int]:
         """The sizes of all layers of images, in bytes, by chain ID."""

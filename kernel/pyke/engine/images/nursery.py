@@ -8,11 +8,15 @@ has been none for a while. See docs/decisions/0106-a-nursery-forks-the-workers.m
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import logging
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,14 +28,20 @@ IDLE = 30.0  # seconds that it waits for another job
 START = 120.0  # seconds that a worker has until it says its first word, which are milliseconds where a machine has anything to spare
 ATTEMPTS = 3
 PATIENCE = 5.0  # seconds that the nursery has to leave in
+ORPHANS = 30.0  # seconds that the processes of a dead engine may take to be dead as well
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+log = logging.getLogger("pyke.nursery")
 
 
 class Nursery:
-    """The nursery of one engine. Safe to use from every thread."""
+    """The nursery of one engine. Safe to use from every thread.
 
-    def __init__(self, idle: float = IDLE) -> None:
-        self._idle = idle
+    It and its workers hold a shared lock of the file `lock` as long as they live.
+    """
+
+    def __init__(self, lock: str, idle: float = IDLE) -> None:
+        self._lock_file, self._idle = lock, idle
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
@@ -49,6 +59,19 @@ class Nursery:
         """Let the nursery be there, with these modules, when the first job comes."""
         with self._busy(), self._lock, contextlib.suppress(OSError):
             self._started().tell({"work": "", "modules": list(modules)})
+
+    def await_orphans(self) -> None:
+        """Wait until no process of an engine before is at work any more: it might take back a layer that this one has by then.
+
+        They die with their engine, but a busy machine may take its time over that.
+        """
+        deadline = time.monotonic() + ORPHANS
+        with open(self._lock_file, "ab") as file:
+            while not _is_locked(file.fileno(), fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    log.warning("processes of an engine that is gone still work on its layers")
+                    return
+                time.sleep(0.02)
 
     def close(self) -> None:
         """Let the nursery leave, and workers that nobody listens to any more with it."""
@@ -91,8 +114,10 @@ class Nursery:
         self._channel, theirs = Channel.pair()
         # -S and this path in place of site: a start of 25 ms less, and plugins are found where this engine found them.
         code = f"import sys; sys.path = {sys.path!r}; from pyke.engine.images.worker import main; main()"
-        with theirs:
-            self._process = subprocess.Popen([sys.executable, "-I", "-S", "-c", code], stdin=theirs.fileno(), env=ENVIRONMENT)
+        with theirs, open(self._lock_file, "ab") as lock:
+            _is_locked(lock.fileno(), fcntl.LOCK_SH)
+            argv, kept = [sys.executable, "-I", "-S", "-c", code], (lock.fileno(),)
+            self._process = subprocess.Popen(argv, stdin=theirs.fileno(), env=ENVIRONMENT, pass_fds=kept)
         return self._channel
 
     @contextlib.contextmanager
@@ -153,10 +178,24 @@ class Worker:
             raise _error_of(said, culprit)
         return said
 
+    def leave(self) -> None:
+        """It has said how it ended: wait until its memory is free, before the next one takes some."""
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)  # pidfd_open(2)
+        poll.poll(PATIENCE * 1000)
+
     def close(self) -> None:
         """Listen to it no more, which ends what it does."""
         self._channel.close()
         os.close(self._process)
+
+
+def _is_locked(file: int, kind: int) -> bool:
+    """Lock a file in this way, unless another process keeps it from that."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def _error_of(said: dict[str, Any], culprit: str) -> PykeError:

@@ -3,7 +3,8 @@
     {"work": "fetch"|"unpack"|"", "modules": [NAME, ...]} and one end of a channel      from the engine, on standard input
     {"size": BYTES} or {"error": NAME, "message": TEXT, "hint": TEXT, ...}              a worker's last words on its channel
 
-A worker does one job, which comes on its channel, and ends; it gives its job up when the engine hangs up, or is gone. So does the nursery.
+A worker does one job, which comes on its channel, and ends; it gives its job up when the engine hangs up. The nursery leaves with
+the engine, and a worker is killed with its nursery, for the next engine works in the same places (`Nursery.await_orphans`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pyke import errors
 from pyke.engine.images import fetch, unpack
 from pyke.engine.images.channel import KIND, Channel
 from pyke.errors import PykeError
+from pyke.runtime import linux
 
 WORKS: dict[str, Callable[[dict[str, Any], Channel], dict[str, Any]]] = {"fetch": fetch.work, "unpack": unpack.work}
 
@@ -30,7 +32,7 @@ WORKS: dict[str, Callable[[dict[str, Any], Channel], dict[str, Any]]] = {"fetch"
 def main() -> None:
     """Fork workers until the engine hangs up."""
     signal.signal(signal.SIGCHLD, lambda *_: _bury())
-    requests = Channel(socket.socket(socket.AF_UNIX, KIND, fileno=0))
+    requests, nursery = Channel(socket.socket(socket.AF_UNIX, KIND, fileno=0)), os.getpid()
     while True:
         request, descriptor = requests.hear_all()
         if request is None:
@@ -39,9 +41,16 @@ def main() -> None:
         if descriptor is not None:
             if os.fork() == 0:
                 requests.close()
+                _die_with(nursery)
                 _work(request["work"], descriptor)
             os.close(descriptor)
     os._exit(0)
+
+
+def _die_with(parent: int) -> None:
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _bury() -> None:

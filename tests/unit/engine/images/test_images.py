@@ -51,6 +51,7 @@ class Rooms:
     def __init__(self, root: Path) -> None:
         root.mkdir(exist_ok=True)
         self.layout = Layout(str(root))
+        Path(self.layout.run).mkdir(exist_ok=True)
         self.settings = Settings()
         self.state = State(self.layout.database)
         self.plugins = Plugins(self.layout, self.settings)

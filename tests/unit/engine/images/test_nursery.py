@@ -39,8 +39,8 @@ def path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
+def nursery(tmp_path: Path) -> Iterator[Nursery]:
+    nursery = Nursery(str(tmp_path / "lock"))
     yield nursery
     nursery.close()
     eventually(lambda: not children())  # a worker that has said all may need a moment to end
@@ -115,15 +115,24 @@ def test_a_nursery_that_was_killed_is_started_anew(nursery: Nursery, blob: Path)
     assert unpacked(nursery, blob) == len(LAYER)
 
 
+def test_the_workers_of_a_nursery_that_is_gone_are_not_met_again(nursery: Nursery, blob: Path) -> None:
+    with nursery.worker("unpack", [], job(blob, "Waiting")):
+        eventually((blob.parent / "pids").exists)
+        os.kill(int((blob.parent / "pids").read_text()), signal.SIGSTOP)
+        os.kill(children()[0], signal.SIGKILL)
+        Nursery(str(blob.parent / "lock")).await_orphans()
+        assert not alive(int((blob.parent / "pids").read_text()))
+
+
 def test_a_nursery_without_jobs_leaves_and_comes_back(blob: Path) -> None:
-    nursery = Nursery(idle=0.1)
+    nursery = Nursery(str(blob.parent / "lock"), idle=0.1)
     for _ in range(2):
         assert unpacked(nursery, blob) == len(LAYER)
         eventually(lambda: not children())
 
 
 def test_a_nursery_is_not_left_while_a_job_is_done(blob: Path) -> None:
-    nursery = Nursery(idle=0.05)
+    nursery = Nursery(str(blob.parent / "lock"), idle=0.05)
     threading.Timer(0.5, (blob.parent / "go").touch).start()
     assert unpacked(nursery, blob, "Waiting") == len(LAYER)
     nursery.close()
