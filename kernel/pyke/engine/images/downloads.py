@@ -227,6 +227,7 @@ class Download:
         """What the worker says, until it says how it ended."""
         while "status" in (said := worker.answer(f"the fetching of {self.remote.digest}")):
             self._progress(said["status"], said.get("current", 0))
+        worker.leave()
         return int(said["size"])
 
     def _progress(self, status: str, current: int) -> None:
