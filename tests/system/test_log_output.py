@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 
@@ -97,3 +98,25 @@ def test_a_full_disk_is_told_and_stalls_nobody(shared: TestEngine) -> None:
     finally:
         subprocess.run(["umount", directory], check=True)
     assert os.path.ismount(directory) is False
+
+
+def test_a_full_disk_and_a_reader_that_has_stopped_stall_nobody_for_good(shared: TestEngine) -> None:
+    """What the reader misses has no room on the disk, and so it is cut off, and told when it reads on."""
+    id = shared.ok("create", "-i", "--name", "cc", "busybox", "sh", "-c", "read go; seq 500000")
+    directory = shared.layout.container_directory(id)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", directory], check=True)
+    try:
+        with shared.start("start", "-ai", "cc") as reader:
+            assert reader.stdin and reader.stdout and reader.stderr
+            reader.stdin.write(b"go\n")
+            reader.stdin.flush()
+            seen = reader.stdout.readline()
+            reader.send_signal(signal.SIGSTOP)
+            assert shared.ok("wait", "cc") == "0"
+            reader.send_signal(signal.SIGCONT)
+            seen += reader.stdout.read()
+            assert b"pyke: the output is cut off here" in reader.stderr.read()
+        assert 1 << 20 < len(seen) < 3 << 20
+        assert b"".join(b"%d\n" % number for number in range(1, 500_001)).startswith(seen)
+    finally:
+        subprocess.run(["umount", directory], check=True)
