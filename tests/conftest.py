@@ -10,12 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pyke.testing import leaks
 from pyke.testing.engine import TestEngine
 
 NEEDING_ROOT = ("system", "hostile")  # the folders whose tests act on the kernel
 PR_SET_CHILD_SUBREAPER = 36
+
+# How long an example takes says something of the machine, which may have other work, and nothing of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -88,8 +88,10 @@ def test_arguments_and_flags_have_docker_s_form(name: str, pyke: Pyke) -> None:
 
 
 def lines_that_make_no_sense(name: str) -> list[list[str]]:
-    """A flag that nobody has, a flag's value that is missing, and one argument too few or too many."""
+    """A flag that nobody has, a flag's value that is missing, and one argument too few or too many; for another spelling the first alone."""
     command, words = commands.load(name), name.split()
+    if name in commands.ALIASES:
+        return [[*words, "--bogus"]]
     lines = [[*words, "--bogus"], [*words, "-%"]]
     lines += [[*words, f"--{flag.name}"] for flag in command.flags if flag.kind.word][:1]
     lines += [[*words, *["x"] * (command.minimum - 1)]] if command.minimum else []
