@@ -94,11 +94,20 @@ def _printed(engine: Engine, script: str) -> float:
 
 def read_log(engine: Engine) -> float:
     """Seconds for `logs` of 256 MB in lines of 100 bytes."""
-    if not engine.run("ps", "-aq", "--filter", "name=writer"):
-        script = f"yes '{'a line of the length that many have, ' * 3:.99}' | head -c 268435456"
-        engine.run("run", "--name", "writer", "-d", "--network", "none", "--log-opt", "max-size=1g", "busybox", "sh", "-c", script)
-        engine.run("wait", "writer")
-    return engine.timed("logs", "writer")
+    return _read_back(engine, "writer", f"yes '{'a line of the length that many have, ' * 3:.99}' | head -c 268435456")
+
+
+def read_json_log(engine: Engine) -> float:
+    """Seconds for `logs` of 64 MB of JSON, whose every quotation mark was escaped."""
+    line = '{"level":"info","time":"2026-01-02T03:04:05Z","msg":"a request was answered","status":200,"bytes":12345}'
+    return _read_back(engine, "jsonwriter", f"yes '{line}' | head -c 67108864")
+
+
+def _read_back(engine: Engine, name: str, script: str) -> float:
+    if not engine.run("ps", "-aq", "--filter", f"name=^/?{name}$"):
+        engine.run("run", "--name", name, "-d", "--network", "none", "--log-opt", "max-size=1g", "busybox", "sh", "-c", script)
+        engine.run("wait", name)
+    return engine.timed("logs", name)
 
 
 def copy_in(engine: Engine) -> float:
@@ -222,8 +231,9 @@ LINES = [
     Line("load, 5 layers, 64 MB, 4,000 files", load, "docker", 0.35, 0.22, 5),
     Line("256 MB to stdout, lines of 100 bytes", print_long_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
     Line("8 MB to stdout, lines of one letter", print_short_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
-    Line("64 MB of random bytes to stdout", print_data, "docker", 1.0, 0.5, 3, without=("podman",)),
+    Line("64 MB of random bytes to stdout", print_data, "docker", 0.9, 0.5, 3, without=("podman",)),
     Line("logs of 256 MB, lines of 100 bytes", read_log, "docker", 0.8, 0.3, 3, without=("podman",)),
+    Line("logs of 64 MB, lines of JSON", read_json_log, "docker", 0.8, 0.3, 3, without=("podman",)),
     Line("cp of 500 MB, 4,000 files, into a container", copy_in, "docker", 0.8, 0.5, 3, without=("podman",)),
     Line("cp of the same out of it", copy_out, "docker", 0.8, 0.5, 3, without=("podman",)),
     Line("PSS of a container's monitor", memory_of_a_monitor, "docker", 0.5, 0.25, 1, "MB"),
