@@ -88,7 +88,7 @@ def test_arguments_and_flags_have_docker_s_form(name: str, pyke: Pyke) -> None:
 
 
 def lines_that_make_no_sense(name: str) -> list[list[str]]:
-    """A flag that nobody has, a flag's value that is missing, and one argument too few or too many; for another spelling the first alone."""
+    """A flag that nobody has, one without its value, one argument too few and one too many; for another spelling the first alone."""
     command, words = commands.load(name), name.split()
     if name in commands.ALIASES:
         return [[*words, "--bogus"]]

@@ -200,14 +200,14 @@ def test_a_file_of_an_exabyte_is_refused_before_it_is_written(tmp_path: Path) ->
     assert not (tmp_path / "root" / "huge").exists()
 
 
-def test_two_hundred_thousand_whiteouts_are_work_for_a_moment(tmp_path: Path) -> None:
-    whiteouts = [entry(b"d/.wh..wh..opq")] * 100_000 + [entry(b"d/.wh.x")] * 100_000
+def test_forty_thousand_whiteouts_are_work_for_a_moment(tmp_path: Path) -> None:
+    whiteouts = [entry(b"d/.wh..wh..opq")] * 20_000 + [entry(b"d/.wh.x")] * 20_000
     begin = time.monotonic()
     for overlay in (True, False):
         unpack(tmp_path / "root", entry(b"d", DIRECTORY), *whiteouts, overlay=overlay)
     assert time.monotonic() - begin < 60
     with pytest.raises(BadArchive):
-        unpack(tmp_path / "other", *whiteouts, limits=ArchiveLimits(max_entries=150_000))
+        unpack(tmp_path / "other", *whiteouts, limits=ArchiveLimits(max_entries=30_000))
 
 
 def test_random_archives_never_leave_the_root(tmp_path: Path, outside: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from pyke.testing.patience import eventually
 
 COUNTING = "i=0; while [ $i -lt 100000 ]; do echo line $i; i=$((i+1)); sleep 0.02; done"
 FLEET = 20
-MOMENTS = 50
+MOMENTS = int(os.environ.get("PYKE_CRASH_MOMENTS", "25"))
 
 
 def test_containers_and_their_logs_survive_the_engine(busybox: TestEngine) -> None:
@@ -98,7 +99,7 @@ def test_a_killed_monitor_takes_its_container_along_and_is_told(busybox: TestEng
 
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments_under_load(busybox: TestEngine) -> None:
-    """The engine is killed at 50 random moments while four clients create, start, stop and remove; then records and reality agree."""
+    """The engine is killed at random moments while four clients create, start, stop and remove; then records and reality agree."""
     engine = busybox
     engine.ok("network", "create", "mine")
     ended = threading.Event()

@@ -17,6 +17,7 @@ from pyke import launch, sockets
 from pyke.errors import EngineUnavailable
 from pyke.paths import Layout
 from pyke.testing.engine import TestEngine
+from pyke.testing.patience import eventually
 
 
 def answers(connection: sockets.Socket) -> bool:
@@ -161,11 +162,11 @@ def test_an_idle_engine_leaves_unless_a_client_came_that_cannot_start_another(en
     connection.sendall(f"GET /_ping HTTP/1.1\r\nHost: x\r\nUser-Agent: {agent}\r\nConnection: close\r\n\r\n".encode())
     assert connection.recv(4096).startswith(b"HTTP/1.1 200")
     connection.close()
-    time.sleep(5.5)  # an engine looks every five seconds whether it is idle
     if stays:
+        time.sleep(1)  # in which an engine looks ten times whether it is idle
         assert answers(sockets.connect(engine.layout.socket))
     else:
-        wait_until_nobody_listens(engine.layout)
+        eventually(lambda: not engine.engine_pid(), "the engine leaves")  # to connect would keep it
 
 
 def test_an_engine_that_may_not_look_whether_it_is_in_a_chroot_answers(engine: TestEngine) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyke.engine.engine import Engine
     from pyke.http.server import Server
 
-IDLE_CHECK = 5.0  # seconds between looks whether there is still something to do
+IDLE_CHECK = 5.0  # seconds at most between looks whether there is still something to do
 ARENAS = 2  # a thread for each connection would have one each, up to eight for each core, and none is ever given back
 SWITCH_INTERVAL = 0.0005  # seconds; with the default of 5 ms a busy thread makes every short request wait that long
 
@@ -72,7 +72,8 @@ def _serve(layout: Layout) -> int:
         signal.signal(number, lambda *_: stop.set())
     server.start()
     launch.announce_ready()
-    while not stop.wait(IDLE_CHECK) and not _is_idle(engine, server):
+    pause = min(IDLE_CHECK, engine.settings.idle_timeout or IDLE_CHECK)
+    while not stop.wait(pause) and not _is_idle(engine, server):
         own_log.shorten(layout.engine_log)
     if engine.containers.monitors and shutdown.is_under_way():
         shutdown.stop_containers(engine)
