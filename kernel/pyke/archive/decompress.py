@@ -6,8 +6,6 @@ to more than its limits allow is a `BadArchive`. Output comes in pieces of bound
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
@@ -204,10 +202,22 @@ def _zstd(limits: ArchiveLimits) -> Decompressor:
     return _Zstandard(zstandard, limits.max_window)
 
 
+def _xz(limits: ArchiveLimits) -> Decompressor:
+    import lzma  # as bz2, a library of its own, and layers are neither
+
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+
+
+def _bzip2(limits: ArchiveLimits) -> Decompressor:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2"}
 MAKERS: dict[str, Callable[[ArchiveLimits], Decompressor]] = {
     "gzip": _gzip,
     "zstd": _zstd,
-    "xz": lambda limits: lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
-    "bzip2": lambda limits: bz2.BZ2Decompressor(),
+    "xz": _xz,
+    "bzip2": _bzip2,
 }

@@ -90,8 +90,6 @@ def translated(method: str, url: Url) -> Iterator[None]:
     except socket.gaierror as error:
         hint = f"getent hosts {shlex.quote(url.origin.host)} || {WHO_IS_ASKED}"
         raise RegistryUnavailable(f"{asked}: dial tcp: lookup {url.origin.host}: {error.strerror}", hint=hint) from error
-    except UnicodeError as error:
-        raise RegistryFailed(f"{asked}: {url.origin.host} cannot be the name of a host: {error.__cause__ or error}") from error
     except TimeoutError as error:
         raise RegistryUnavailable(
             f"{asked}: net/http: request canceled (the registry was silent for too long)", hint=WHO_IS_ASKED

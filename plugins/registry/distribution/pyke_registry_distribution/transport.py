@@ -232,7 +232,8 @@ def _connection(origin: Origin, trust: Trust) -> http.client.HTTPConnection:
 def _connect(trust: Trust, address: tuple[str, int], timeout: float, source: object = None) -> socket.socket:
     """Connect to the first address that answers. Addresses are judged here, when they are known, and not by the name that led to them."""
     failure: OSError = OSError(f"{address[0]} has no address")
-    for family, kind, protocol, _, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+    host = address[0].encode()  # as text it would go through a codec of 600 KB, which raises what is no error of a socket
+    for family, kind, protocol, _, place in socket.getaddrinfo(host, address[1], type=socket.SOCK_STREAM):
         _judge(trust, str(place[0]), address[0])
         connection = socket.socket(family, kind, protocol)
         try:
