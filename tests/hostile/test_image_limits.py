@@ -203,6 +203,25 @@ def test_a_bomb_in_an_archive(engine: TestEngine, tmp_path: Path, compression: s
     refused_load(engine, tmp_path / "bomb", oci_layout([blob, text, content], listed(content)), words="times its size")
 
 
+def test_a_layer_that_wants_a_window_of_128_mib(engine: TestEngine, registry: PlayRegistry, tmp_path: Path) -> None:
+    """As `zstd --ultra -22` makes it: whoever wants such layers says so."""
+    zstandard = pytest.importorskip("zstandard")
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=27, write_content_size=False)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    blob = compressor.compress(TINY) + compressor.flush()
+    serve(registry, blob, digest_of(TINY))
+    refused_pull(engine, registry, "a window of 134217728 bytes, more than 33554432")
+    text, manifest = document(blob, digest_of(TINY))
+    content = json.dumps(manifest).encode()
+    done = engine.pyke("load", "-i", _written(tmp_path / "archive", oci_layout([blob, text, content], listed(content))))
+    assert "a window of 134217728 bytes" in done.stderr and done.stderr.endswith("# archives.max_window\n")
+
+
+def _written(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
 # documents
 
 
