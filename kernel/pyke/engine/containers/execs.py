@@ -96,11 +96,11 @@ class Execs:
 
     def run(self, id: str, client: socket.socket | None, *, early: bytes = b"", framed: bool = True, detach_keys: str = "") -> None:
         """`start`, for the engine itself."""
+        container = self.engine.containers.get(self.get(id).container)
+        _check_running(container)
         exec = self._claim(self.get(id))
-        container = self.engine.containers.get(exec.container)
         clients = [_wish(exec.spec, client, early, framed, detach_keys)] if client is not None else []
         try:
-            _check_running(container)
             monitor = self.engine.monitors.launch(self._bundle(container, exec), clients)
             self._launch(exec, monitor)
         except PykeError as error:
@@ -195,11 +195,12 @@ class Execs:
         monitor.resize(rows, columns)
 
     def container_ended(self, container: str) -> None:
-        """Its execs died with it; their monitors tell so, unless the run directory goes first."""
-        for exec in self.of_container(container):
-            if not exec.is_running:
-                with self._guard:
-                    self._execs.pop(exec.id, None)
+        """Its execs died with it, as their monitors tell; one that was not started by then never will be, and is not waited for."""
+        with self._guard:
+            for exec in list(self._execs.values()):
+                if exec.container == container and exec.exit_code is None and not exec.is_running:
+                    error = f"Container {container} has ended"
+                    self._execs[exec.id] = replace(exec, exit_code=NOT_EXECUTABLE, error=error)
 
     def _ended(self, id: str, record: ExitRecord) -> None:
         with self._guard:

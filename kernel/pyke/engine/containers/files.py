@@ -136,11 +136,15 @@ class Files:
 
     @contextlib.contextmanager
     def _while_it_is_there(self, container: Container) -> Iterator[None]:
-        """What fails because the container is removed meanwhile, fails for that reason."""
+        """What fails because the container is removed meanwhile, fails for that reason.
+
+        Its files go first and its record last, so whoever misses them waits for the end of a removal that has begun.
+        """
         try:
             yield
         except PykeError:
-            self.engine.containers.get(container.id)
+            with self.engine.locks.of("container", container.id):
+                self.engine.containers.get(container.id)
             raise
 
     def _reading(self, resources: contextlib.ExitStack, container: Container, do: str, path: str) -> Helper:

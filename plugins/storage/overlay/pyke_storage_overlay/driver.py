@@ -200,7 +200,7 @@ class OverlayDriver(StorageDriver):
     def _existing_snapshot(self, snapshot: str) -> str:
         place = self._snapshot(snapshot)
         if not os.path.isdir(place):
-            raise NotFound(f"the snapshot {snapshot} is not in {self._snapshots}")
+            raise NotFound(f"the files of the container {snapshot[:12]} are not in {self._snapshots}", hint=f"pyke rm {snapshot[:12]}")
         return place
 
     def _layer_size(self, place: str) -> int:
