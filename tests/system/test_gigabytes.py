@@ -70,6 +70,20 @@ def through(engine: TestEngine, *arguments: str, source: Path | None = None, typ
             stderr=subprocess.STDOUT,
             env=engine.environment,
         )
+    try:
+        found, highest = _read_out(client, typed, watched)
+        assert client.wait(PATIENCE) == 0
+    finally:
+        client.kill()  # one that is left would be in the way of what is cleared up next
+        client.wait()
+        for pipe in filter(None, (client.stdin, client.stdout)):
+            pipe.close()
+    assert highest[0] < FLAT and all(now - then < FLAT for now, then in zip(highest[1:], before, strict=True)), (highest, before)
+    return found
+
+
+def _read_out(client: subprocess.Popen[bytes], typed: bytes, watched: list[int]) -> tuple[str, list[int]]:
+    """The digest of all that a client prints, and the peaks of it and of those that are watched meanwhile."""
     assert client.stdout
     if client.stdin:
         client.stdin.write(typed)
@@ -78,12 +92,7 @@ def through(engine: TestEngine, *arguments: str, source: Path | None = None, typ
     while block := client.stdout.read(BLOCK):
         found.update(block)
         highest = list(map(max, highest, map(peak, (client.pid, *watched))))
-    client.stdout.close()
-    assert client.wait(PATIENCE) == 0
-    if client.stdin:
-        client.stdin.close()
-    assert highest[0] < FLAT and all(now - then < FLAT for now, then in zip(highest[1:], before, strict=True)), (highest, before)
-    return found.hexdigest()
+    return found.hexdigest(), highest
 
 
 def monitor(engine: TestEngine, container: str) -> int:
