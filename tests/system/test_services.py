@@ -13,6 +13,7 @@ from pyke.errors import PykeError
 from pyke.testing.docker_registry import DockerRegistry
 from pyke.testing.engine import TestEngine
 
+pytestmark = pytest.mark.timeout(900)  # the first of them makes all images
 PATIENCE = 30.0  # seconds for a service to answer
 
 
