@@ -84,9 +84,9 @@ def parse_time(text: str) -> int:
 
 def _together(block: bytes, at: int, end: int) -> tuple[bytes, int] | None:
     """The text of the record block[at:end] and of those after it that have all else in common, and where they end; None: it is alone."""
-    rest = block[block.find(AFTER_TEXT, at, end) : end]
-    following = block.find(b"\n", end) + 1
-    if not following or not block.startswith(rest, following - len(rest)):
+    text_end, following = block.find(AFTER_TEXT, at, end), block.find(b"\n", end) + 1
+    rest = block[text_end:end]
+    if text_end < 0 or not following or not block.startswith(rest, following - len(rest)):
         return None
     stop = block.rfind(rest, end, at + WINDOW) + len(rest)
     text = block[at + len(HEAD) : stop - len(rest)].replace(rest + HEAD, b"")
