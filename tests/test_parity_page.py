@@ -12,6 +12,7 @@ import pytest
 
 from pyke.cli import commands
 from pyke.cli.main import GLOBAL
+from pyke.testing import helptext
 
 PAGE = (Path(__file__).parents[1] / "docs" / "docker-parity.md").read_text()
 ROW = re.compile(r"^\| `([a-z -]+)` \|(.*)\|(.*)\|(.*)\|$", re.MULTILINE)
@@ -61,13 +62,12 @@ def flags_of(client: str, command: str) -> set[str]:
     text = help_of(client, command)
     if f"docker {command}" not in text and f"docker-{command}" not in text and command != GLOBALS:
         return set()  # a command that this version does not have
-    return set(re.findall(r"^\s+(?:-\w, |    )--([\w-]+)", text, re.MULTILINE)) - {"help"}
+    return set(helptext.read(text).flags)
 
 
 def commands_of(client: str, group: str) -> set[str]:
     """What a group's help lists, plugins of the client (with a star) and groups left out; of the client itself where `group` is ""."""
-    listed = re.findall(r"^(?:Common |Swarm |Management )?Commands:\n((?:  .*\n)+)", help_of(client, group or GLOBALS), re.MULTILINE)
-    names = re.findall(r"^  ([a-z-]+) ", "".join(listed), re.MULTILINE)
+    names = helptext.read(help_of(client, group or GLOBALS)).commands
     return {f"{group} {name}".strip() for name in names} - set(GROUPS)
 
 
