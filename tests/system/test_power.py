@@ -1,6 +1,6 @@
 """The power goes in the midst of pulls, loads and removals, or right after them: what is listed afterwards is whole and runs.
 
-PYKE_POWER_CUTS says how often (3), PYKE_POWER_SEED when and what of.
+PYKE_POWER_CUTS says how often (2), PYKE_POWER_SEED when and what of.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pyke.testing.patience import remaining
 from pyke.testing.processes import family
 from pyke.testing.registry import PlayRegistry
 
-CUTS = int(os.environ.get("PYKE_POWER_CUTS", "3"))
+CUTS = int(os.environ.get("PYKE_POWER_CUTS", "2"))
 SEED = int(os.environ.get("PYKE_POWER_SEED", "1"))
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 #: Becomes a command whose machine has another boot ID: no reboot without one.
