@@ -313,9 +313,9 @@ def test_links(site: Site) -> None:
     database = site.container()
     client = site.container(links=(f"{database.name}:db",))
     with pytest.raises(Conflict, match=f"Cannot link to a non running container: /{database.name} AS /{client.name}/db"):
-        site.networks.linked_hosts(client)
+        site.engine.containers.links.hosts(client)
     site.start(database)
-    assert site.networks.linked_hosts(client) == [f"172.17.0.2\tdb {database.short_id} {database.name}"]
+    assert site.engine.containers.links.hosts(client) == [f"172.17.0.2\tdb {database.short_id} {database.name}"]
 
 
 def test_the_cost_of_a_start_does_not_grow(site: Site) -> None:

@@ -127,7 +127,7 @@ CHAPTERS: dict[str, list[Step]] = {
         Step(
             "docker image push iceymoss/hello:1.0",
             r"The push refers to repository \[docker\.io/iceymoss/hello\]\n[\s\S]*"
-            rf"{SHORT}: (Pushed|Mounted from library/[a-z-]+)\n1\.0: digest: sha256:[0-9a-f]{{64}} size: \d+\n",
+            rf"{SHORT}: (Pushed|Layer already exists|Mounted from library/[a-z-]+)\n1\.0: digest: sha256:[0-9a-f]{{64}} size: \d+\n",
         ),
         Step("docker image rm iceymoss/hello:1.0 && docker pull iceymoss/hello:1.0", r"[\s\S]*docker\.io/iceymoss/hello:1\.0\n"),
         Step("docker run -d --name web nginx", ID),
@@ -151,7 +151,7 @@ CHAPTERS: dict[str, list[Step]] = {
             r'\[\n    \{\n        "CreatedAt": "[\s\S]*"Mountpoint": ".*/volumes/[0-9a-f]{64}/_data",[\s\S]*"Scope": "local"\n    \}\n\]\n',
         ),
         Step(f"docker container run -d -v cron-data:/app my-cron {CRON}", ID),
-        Step("docker volume ls", rf"DRIVER +VOLUME NAME\nlocal +{ID}local +cron-data\n"),
+        Step("docker volume ls", rf"DRIVER +VOLUME NAME\n(local +{ID}local +cron-data\n|local +cron-data\nlocal +{ID})"),
         Step("docker volume inspect cron-data", r'[\s\S]*"Mountpoint": ".*/volumes/cron-data/_data",\n        "Name": "cron-data",[\s\S]*'),
         Step("ls $(docker volume inspect -f '{{.Mountpoint}}' cron-data)", r"my-cron\n(test\.txt\n)?"),
         Step("docker rm -f $(docker container ps -aq)", rf"({SHORT}\n){{2}}"),
