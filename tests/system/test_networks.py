@@ -311,7 +311,7 @@ def test_dismantle_leaves_nothing(site: Site) -> None:
 
 def test_links(site: Site) -> None:
     database = site.container()
-    client = site.container(links=(f"{database.name}:db",))
+    client = site.container(links=(f"{database.id}:db",))
     with pytest.raises(Conflict, match=f"Cannot link to a non running container: /{database.name} AS /{client.name}/db"):
         site.engine.containers.links.hosts(client)
     site.start(database)
