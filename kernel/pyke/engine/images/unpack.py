@@ -27,6 +27,8 @@ from pyke.drivers import DriverHome, LayerRequest, StorageDriver
 from pyke.engine.images.channel import Channel
 from pyke.errors import BadArchive, PykeError
 
+STEP = 8 << 20  # bytes
+
 
 def work(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Unpack the blob that lies at a path."""
@@ -67,18 +69,26 @@ def made(target: str, home: dict[str, Any]) -> Any:
 
 
 class Blob:
-    """A file with a blob that somebody may still be writing; `size` is how large it will be, None: it is whole."""
+    """A file with a blob that somebody may still be writing; `size` is how large it will be, None: it is whole.
+
+    What was read is wanted no more: its memory may go to what is unpacked, where it is on the disk already (see `written.Written`).
+    """
 
     def __init__(self, path: str, size: int | None, channel: Channel) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._left = os.fstat(self._file).st_size if size is None else size
         self._channel = channel
+        self._taken = self._dropped = 0
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most `size`; waits for them where there will be more."""
         while not (piece := os.read(self._file, size)) and self._left:
             self._wait()
         self._left -= len(piece)
+        self._taken += len(piece)
+        if self._taken - self._dropped >= STEP:
+            self._dropped = self._taken
+            os.posix_fadvise(self._file, 0, self._taken, os.POSIX_FADV_DONTNEED)
         return piece
 
     def head(self, size: int) -> bytes:
