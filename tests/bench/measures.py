@@ -231,7 +231,7 @@ LINES = [
     Line("load, 5 layers, 64 MB, 4,000 files", load, "docker", 0.35, 0.22, 5),
     Line("256 MB to stdout, lines of 100 bytes", print_long_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
     Line("8 MB to stdout, lines of one letter", print_short_lines, "docker", 0.5, 0.3, 3, without=("podman",)),
-    Line("64 MB of random bytes to stdout", print_data, "docker", 0.9, 0.5, 3, without=("podman",)),
+    Line("64 MB of random bytes to stdout", print_data, "docker", 1.0, 0.5, 3, without=("podman",)),
     Line("logs of 256 MB, lines of 100 bytes", read_log, "docker", 0.8, 0.3, 3, without=("podman",)),
     Line("logs of 64 MB, lines of JSON", read_json_log, "docker", 0.8, 0.3, 3, without=("podman",)),
     Line("cp of 500 MB, 4,000 files, into a container", copy_in, "docker", 0.8, 0.5, 3, without=("podman",)),
