@@ -8,6 +8,7 @@ from typing import Any
 
 from pyke.errors import InvalidRequest
 from pyke.model import Limits
+from pyke.runtime import cgroups
 
 # What the kernel does not support, and what becomes of it.
 CLAIMS = {
@@ -25,6 +26,11 @@ CLAIMS = {
 }
 NO_SWAP = "swap limit capabilities or the cgroup is not mounted. Memory limited without swap."
 UNLIMITED = -1
+
+
+def kept_here(wanted: Limits) -> tuple[Limits, tuple[str, ...]]:
+    """`kept`, on this machine. Most containers want no limit, and nobody looks for its files then: it would cost every start."""
+    return kept(wanted, cgroups.lacking()) if wanted != Limits() else (wanted, ())
 
 
 def kept(wanted: Limits, lacking: Set[str]) -> tuple[Limits, tuple[str, ...]]:

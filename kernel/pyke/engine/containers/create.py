@@ -14,7 +14,6 @@ from pyke.engine.containers.signals import signal_number
 from pyke.engine.identifiers import check_id, check_name, new_id
 from pyke.errors import Conflict, InvalidRequest
 from pyke.model import Caller, Container, ContainerSpec, Image
-from pyke.runtime import cgroups
 
 if TYPE_CHECKING:
     from pyke.engine.engine import Engine
@@ -26,7 +25,7 @@ def create(engine: Engine, spec: ContainerSpec, *, name: str, id: str, caller: C
     if name:
         check_name(name.removeprefix("/"))
     spec = engine.hooks.container_creating(spec, caller)
-    limits, warnings = abilities.kept(spec.limits, cgroups.lacking())
+    limits, warnings = abilities.kept_here(spec.limits)
     spec = replace(spec, limits=limits)
     engine.authorize(caller, "container.create", name, spec)
     image = engine.images.named(spec.image)

@@ -20,7 +20,7 @@ NO_LIMIT = -1  # of processes: as `docker update --pids-limit -1`
 
 def update(engine: Engine, container: Container, limits: Limits, restart: RestartPolicy | None, *, caller: Caller) -> tuple[str, ...]:
     """Change what is given, which is not 0, and leave the rest; returns warnings. `pids` -1 takes the limit away. All or nothing."""
-    limits, warnings = abilities.kept(limits, cgroups.lacking())
+    limits, warnings = abilities.kept_here(limits)
     engine.authorize(caller, "container.update", container.id, container.spec)
     with engine.locks.of("container", container.id):
         container = engine.containers.get(container.id)
