@@ -45,10 +45,7 @@ class Links:
 
     def of(self, container: Container) -> list[Link]:
         """The links to containers that there still are."""
-        if not _has_links(container.spec):
-            return []
-        found = ((name, alias) for name, alias in map(_parts, container.spec.links) if self._engine.containers.has(name))
-        return [Link(other := self._linked(name), alias, _address(other)) for name, alias in found]
+        return [self._link(name, alias) for name, alias in _wanted(container.spec) if self._engine.containers.has(name)]
 
     def shown(self, container: Container) -> list[str]:
         """As `inspect` shows them: "/db:/web/store"."""
@@ -66,13 +63,14 @@ class Links:
 
     def hosts(self, container: Container) -> list[str]:
         """Lines for the hosts file. `Conflict` where one of those that are linked does not run."""
-        for name, alias in map(_parts, container.spec.links) if _has_links(container.spec) else ():
-            other = self._linked(name)
-            if not _address(other):
-                link = f"/{other.name} AS /{container.name}/{alias}"
-                raise Conflict(f"Cannot link to a non running container: {link}", hint=f"pyke start {other.name}")
-        links = self.of(container)
-        return [f"{link.address}\t{' '.join(dict.fromkeys((link.alias, link.other.short_id, link.other.name)))}" for link in links]
+        lines = []
+        for link in (self._link(name, alias) for name, alias in _wanted(container.spec)):
+            other = link.other
+            if not link.address:
+                what = f"/{other.name} AS /{container.name}/{link.alias}"
+                raise Conflict(f"Cannot link to a non running container: {what}", hint=f"pyke start {other.name}")
+            lines.append(f"{link.address}\t{' '.join(dict.fromkeys((link.alias, other.short_id, other.name)))}")
+        return lines
 
     def variables(self, container: Container) -> list[str]:
         """What the environment tells of those that run: their ports, and what is in their own."""
@@ -84,10 +82,14 @@ class Links:
         self._engine.authorize(caller, "container.unlink", container.id, container.spec)
         with self._engine.locks.of("container", container.id):
             container = self._engine.containers.get(ref)
-            kept = tuple(link for link in container.spec.links if not _has_links(container.spec) or _parts(link)[1] != alias)
-            if kept == container.spec.links:
+            if alias not in (known for _, known in _wanted(container.spec)):
                 raise NoSuchContainer(f"No such container: {ref}/{alias}", hint=f"pyke inspect -f '{{{{.HostConfig.Links}}}}' {ref}")
+            kept = tuple(link for link in container.spec.links if _parts(link)[1] != alias)
             self._engine.containers.put(replace(container, spec=replace(container.spec, links=kept)))
+
+    def _link(self, name: str, alias: str) -> Link:
+        other = self._linked(name)
+        return Link(other, alias, _address(other))
 
     def _linked(self, name: str) -> Container:
         try:
@@ -98,6 +100,11 @@ class Links:
 
 def _has_links(spec: ContainerSpec) -> bool:
     return bool(spec.links) and spec.network_mode in ("", "default", "bridge")
+
+
+def _wanted(spec: ContainerSpec) -> list[tuple[str, str]]:
+    """Whom a container on the default network wants to know, and by what alias."""
+    return list(map(_parts, spec.links)) if _has_links(spec) else []
 
 
 def _parts(link: str) -> tuple[str, str]:
