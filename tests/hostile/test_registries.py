@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import os
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pyke.testing import tricks
 from pyke.testing.engine import Finished, TestEngine
 from pyke.testing.images import configuration, layer
 from pyke.testing.registry import CONFIG, INDEX, LAYER, MANIFEST, Exchange, PlayRegistry, digest_of
-from pyke.testing.tricks import dripping
 
 TINY = layer({"a": b"tiny"})
 SETTINGS = {
@@ -281,17 +282,7 @@ def test_a_body_without_end_fills_no_disk(engine: TestEngine, registry: PlayRegi
     document = json.loads(registry.manifests["app", "1"][1])
     digest = document["config"]["digest"] if what == "config" else document["layers"][0]["digest"]
 
-    def endless(exchange: Exchange) -> None:
-        if digest in exchange.seen.path:
-            exchange.reply(200, b"", {"Transfer-Encoding": "chunked"})
-            end = time.monotonic() + 10
-            try:
-                while time.monotonic() < end:
-                    exchange.handler.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
-            finally:
-                exchange.cut()
-
-    registry.answer = endless
+    registry.answer = functools.partial(tricks.endless, part=digest)
     refused(engine, registry)
 
 
@@ -318,7 +309,7 @@ def test_a_body_shorter_than_its_head_says_is_no_end(engine: TestEngine, registr
 def test_a_layer_that_drips_is_given_up(engine: TestEngine, registry: PlayRegistry) -> None:
     image(registry, [(gzip.compress(TINY), {})], [TINY])
     digest = json.loads(registry.manifests["app", "1"][1])["layers"][0]["digest"]
-    registry.answer = dripping(digest, 0.3)
+    registry.answer = tricks.dripping(digest, 0.3)
     assert "bytes a second" in refused(engine, registry).stderr
 
 

@@ -69,9 +69,9 @@ def sent_to(exchange: Exchange, part: str, place: str) -> None:
         exchange.reply(307, headers={"Location": place})
 
 
-def endless(exchange: Exchange) -> None:
-    """Send a manifest that does not end."""
-    if "/manifests/" in exchange.seen.path:
+def endless(exchange: Exchange, part: str = "/manifests/") -> None:
+    """Send what does not end to whoever asks for something with `part` in its path."""
+    if part in exchange.seen.path:
         exchange.reply(200, b"", {"Transfer-Encoding": "chunked"})
         end = time.monotonic() + 20
         try:

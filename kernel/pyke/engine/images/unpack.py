@@ -25,9 +25,8 @@ from pyke.archive.source import Read
 from pyke.codec import from_data
 from pyke.drivers import DriverHome, LayerRequest, StorageDriver
 from pyke.engine.images.channel import Channel
+from pyke.engine.images.written import STEP
 from pyke.errors import BadArchive, PykeError
-
-STEP = 8 << 20  # bytes
 
 
 def work(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
